@@ -1,0 +1,74 @@
+// Finding attention however it was written: what multiplies the scores, what is added to them,
+// which axis is normalised, what the probabilities multiply.
+//
+// FindAttention reads one graph (subgraphs are called one by one) and returns the regions that it
+// can prove to be
+//   y = softmax(scale * q . k [softcap] + masks [causal], over keys) . v
+// together with what looked like attention but was not taken, with the node and the reason.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/graph_view.h"
+
+namespace backendctx::patterns {
+
+// How a boundary tensor holds batch, head, sequence and channel: axis[i] is the tensor's axis for
+// i = batch, head, sequence, channel. Rank 3 is packed: head and channel share the last axis.
+struct Operand {
+  std::string value;
+  int axis[4] = {0, 1, 2, 3};
+};
+
+struct Mask {
+  enum class Kind { kAdd, kKeep };  // float, added after scale and softcap; bool, true = attend
+  std::string value;                // broadcasts from the right to (batch, head, query, key)
+  Kind kind = Kind::kAdd;
+};
+
+// What fills the elements of a boundary input when a region is tried alone: its shape in terms of
+// the region's free dimensions, and for integer inputs (shapes of a Reshape) the values themselves.
+// Expr: a constant (symbol empty) or a factor times a free dimension ("B", "Sq", "Sk", "Hq", "Hk").
+struct Extent {
+  int64_t constant = -1;  // >= 0: this
+  std::string symbol;     // else a free dimension
+};
+struct InputShape {
+  std::string value;
+  std::vector<Extent> dims;
+  bool has_values = false;
+  std::vector<Extent> values;  // of an integer input, in element order
+};
+
+struct Attention {
+  std::vector<size_t> nodes;           // indices into the graph's nodes, ascending
+  std::vector<std::string> inputs;     // activations, in order of first use
+  std::vector<std::string> constants;  // initializers and Constant outputs that the nodes read
+  std::vector<std::string> outputs;
+  Operand q, k, v, y;
+  int64_t q_heads = -1, kv_heads = -1;
+  int64_t qk_head_size = 0, v_head_size = 0;
+  float scale = 1;
+  float softcap = 0;
+  bool causal = false;
+  bool zero_masked_rows = false;  // a row whose every key is -inf gives 0, else NaN
+  std::vector<Mask> masks;        // at most 2
+  std::vector<InputShape> input_shapes;  // one for each of `inputs`
+  std::string form;               // "Attention-23", "decomposed": for the report
+};
+
+struct NotTaken {
+  std::string node;    // the node that stopped the match: its name, else its Key()
+  std::string op;      // the operator where the candidate was seen: "Softmax", "Attention"
+  std::string reason;  // lower case, no period
+};
+
+struct AttentionReport {
+  std::vector<Attention> found;
+  std::vector<NotTaken> not_taken;
+};
+
+AttentionReport FindAttention(const model::ModelView& model, const model::GraphView& graph);
+
+}  // namespace backendctx::patterns

@@ -1,0 +1,91 @@
+// Fronts: `.onnx` files derived from a flat graph, partitions, an encoding and the layout.
+//
+// EncodeFront is deterministic and pure. DecodeFront reads any front, edited ones too, without its
+// weights, and tells what a runtime needs: which container it names, each call of our functions, and
+// the structure digest of what that call would run, computed from the front itself.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backendctx/digest.h"
+#include "backendctx/status.h"
+#include "model/flat_model.h"
+
+namespace backendctx::model {
+
+inline constexpr char kDomain[] = "org.backendctx";
+inline constexpr char kFrontProperty[] = "backendctx.front";  // key of the model metadata property
+inline constexpr uint32_t kEncoderVersion = 1;
+
+enum class Encoding { kFunction, kMetadata };
+
+// What the metadata property says, as one short JSON object.
+struct FrontTag {
+  std::string container;  // plain file name
+  Digest manifest;        // of the manifest's bytes
+  uint32_t encoder = kEncoderVersion;
+  Encoding encoding = Encoding::kFunction;
+  std::string variant = "default";
+};
+
+// One partition as an encoding needs it. Node keys as in the manifest; inputs are activations,
+// then weights, then constants.
+struct EncodedPartition {
+  std::string id, graph_path, function;
+  std::vector<std::string> nodes;
+  std::vector<std::string> activations, weights, constants, outputs;
+  Digest structure_digest;
+};
+
+// Where a tensor's bytes lie in the container; nothing: it stays inside the front.
+struct Placement {
+  uint64_t offset = 0, length = 0;
+};
+using Layout = std::function<std::optional<Placement>(const Digest&)>;
+
+Result<std::string> EncodeFront(const FlatModel& flat, const std::vector<EncodedPartition>& partitions,
+                                const FrontTag& tag, const Layout& layout);
+
+// ---- reading ---------------------------------------------------------------------------------
+
+struct Operand {
+  std::string name;
+  int32_t element_type = 0;         // 0: not known from the front
+  bool is_initializer = false;
+  std::vector<int64_t> dims;        // of an initializer
+  std::optional<Placement> placement;
+  std::string location;             // external file, empty when inline
+  std::string bytes;                // inline bytes under 128
+};
+
+struct Call {
+  std::string graph_path, node_name, function;
+  std::string partition;            // attribute, as found
+  std::string structure_digest_hex; // attribute, as found
+  std::vector<Operand> operands;
+  std::vector<std::string> outputs;
+  // Of the body that this front would run, constants put back and inner calls inlined; an error when
+  // the function is missing or malformed.
+  Result<Digest> structure_digest = Status(StatusCode::kInternal, "not computed");
+};
+
+struct DecodedFront {
+  std::optional<FrontTag> tag;  // nothing: a model that is no front of ours
+  std::vector<Call> calls;
+  int64_t ir_version = 0, opset = 0;
+  uint64_t nodes = 0;
+};
+
+Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits);
+
+// The body of a partition as a model of its own, inputs and outputs in the function's order, typed
+// where the flat graph's types are known: what proofs run and plug-ins are handed. Constants and
+// weights are inputs too.
+Result<std::string> BodyModel(const FlatModel& flat, const EncodedPartition& partition);
+
+}  // namespace backendctx::model

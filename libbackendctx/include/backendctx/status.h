@@ -39,6 +39,8 @@ enum class StatusCode {
 
 // The name of a code as reports print it: "malformed", "unsafe-path".
 BCTX_API const char* StatusCodeName(StatusCode code);
+// The exit code of a tool that fails with this code.
+BCTX_API int ExitCode(StatusCode code);
 
 // Where a failure was met. Empty members were not known.
 struct Detail {

@@ -1,0 +1,83 @@
+// Making a package out of an ONNX model.
+//
+//   PackOptions options;
+//   options.key = &key;
+//   Result<PackReport> report = Pack("model.onnx", "package.onnx", options);
+//
+// Pack finds what the backends can take, compiles it for every target, runs each result in a fresh
+// process beside its body in ONNX Runtime, signs and writes. Output is complete or absent: the
+// container is written first, the front last, and an existing output is replaced only with `force`.
+//
+// Errors: Io, Malformed and Unimplemented (the model), InvalidArgument (options), Incompatible
+// (require_context and nothing found), Internal.
+//
+// Threads: Pack compiles on several threads; calls do not share state.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backendctx/export.h"
+#include "backendctx/manifest.h"
+#include "backendctx/status.h"
+#include "backendctx/trust.h"
+
+namespace backendctx {
+
+struct BackendRequest {
+  std::string name = "cpu-attention";
+  std::map<std::string, std::string> options;
+};
+
+struct PackOptions {
+  std::vector<BackendRequest> backends{{}};
+  std::vector<std::string> targets{"all"};  // "all", "host", or names that a backend lists
+  const SigningKey* key = nullptr;          // null: not signed
+  std::string name;                         // of the package; empty: the model's file name
+  uint64_t sequence = 0;
+  bool compress_blobs = false;              // zstd
+  int zstd_level = 3;
+  bool require_context = false;
+  bool force = false;
+  bool dry_run = false;                     // everything but writing
+  std::string dump_folder;                  // empty, or where backends leave intermediate forms
+  std::vector<std::string> plugin_folders;  // empty: the folder of the library
+  std::vector<std::string> plugins;         // more, by file
+  std::string ort_library;                  // for proofs; empty: contexts stay "not-run"
+  std::string proof_runner_folder;          // where bctx-run is; empty: the folder of the library
+  std::function<void(const std::string& stage, uint64_t done, uint64_t total)> progress;
+};
+
+struct TakenRegion {
+  std::string partition, graph_path, form;
+  uint64_t nodes = 0;
+  std::string structure_digest;
+};
+struct UntakenRegion {
+  std::string graph_path, node, op, reason;
+};
+struct CompiledContext {
+  std::string id, partition, backend, target;
+  uint64_t blob_bytes = 0;
+  double compile_seconds = 0;   // 0 when the code of an equal partition was used again
+  manifest::Proof proof;
+  double largest_error = 0;     // measured by the proof, relative to the output's scale
+};
+struct PackReport {
+  std::string front, container;
+  std::vector<TakenRegion> taken;
+  std::vector<UntakenRegion> not_taken;
+  std::vector<CompiledContext> contexts;
+  std::vector<std::string> dropped;  // contexts that ran and were wrong: why
+  uint64_t model_bytes = 0, front_bytes = 0, container_bytes = 0, blob_bytes = 0;
+  uint64_t distinct_partitions = 0;
+};
+
+BCTX_API Result<PackReport> Pack(const std::string& model, const std::string& output,
+                                 const PackOptions& options);
+
+}  // namespace backendctx

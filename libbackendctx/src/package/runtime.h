@@ -1,0 +1,34 @@
+// What a runtime asks of a package: which contexts to load, and their kernels.
+//
+// The one path from stored bytes to running code, shared by the provider and by proofs: trust, then
+// binding, then the decision, then the blob's digest, then a private copy, then the driver. Kernels
+// are memoised per process by (blob digest, plug-in, entry, options), looked up only after this
+// package's own checks.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backendctx/package.h"
+#include "plugin/plugin.h"
+
+namespace backendctx::package {
+
+struct LoadedContext {
+  const manifest::Context* context = nullptr;      // of the package, which must outlive it
+  const manifest::Partition* partition = nullptr;
+  plugin::Kernel kernel;
+};
+
+struct Selection {
+  std::vector<Decision> decisions;     // what failed to load is rejected here, with its reason
+  std::vector<LoadedContext> loaded;   // at most one for each partition
+};
+
+// Malformed and Corrupt stop; Incompatible, Untrusted and stale are decisions.
+Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profile,
+                                const Policy& policy, const std::vector<plugin::Plugin>& drivers);
+
+}  // namespace backendctx::package

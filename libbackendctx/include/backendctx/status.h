@@ -80,7 +80,7 @@ inline Status OkStatus() { return {}; }
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT: implicit
+  Result(T initial) : state_(std::in_place_index<0>, std::move(initial)) {}    // NOLINT: implicit
   Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {  // NOLINT: implicit
     if (std::get<1>(state_).ok()) {
       state_.template emplace<1>(StatusCode::kInternal, "a result was made from an ok status");

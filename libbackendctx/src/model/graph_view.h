@@ -1,7 +1,7 @@
 // A graph as plain structs: what patterns, scope and the structure digest read instead of protobuf.
 //
-// A view is made once from a flat model (graph_view.cc is the only place that turns ONNX messages
-// into it) and never edited; edits are described by plans (scope) and applied to the messages by
+// A view is made once from a flat model (graph_view_builder.cc is the only place that turns ONNX
+// messages into it) and never edited; edits are described by plans (scope) and applied to the messages by
 // this folder. Nodes, initializers and values keep the order and the names of the model. A value
 // is named; names are unique within one graph and may be captured by its subgraphs, as in ONNX.
 //
@@ -42,6 +42,9 @@ struct TensorInfo {
 };
 inline constexpr uint64_t kInlineLimit = 128;
 
+// How a string element is written in decoded bytes: its length as 8 bytes, little endian, then it.
+void AppendStringElement(const std::string& element, std::string* bytes);
+
 struct GraphView;
 
 struct Attribute {
@@ -68,6 +71,10 @@ struct Node {
   const std::string& Key() const;
 };
 
+// The tensor of a Constant node, whichever attribute holds it; none for other nodes and for sparse
+// values.
+std::optional<TensorInfo> ConstantNodeTensor(const Node& node);
+
 struct GraphView {
   // Where the graph is: "" for the top level, else "/KEY.attribute" per step, KEY the node's Key().
   std::string path;
@@ -90,7 +97,12 @@ struct GraphView {
   const ValueType* Type(const std::string& value) const;  // null: not known; looks in parents too
 };
 
+// Movable, not copyable: graphs point at their parents.
 struct ModelView {
+  ModelView() = default;
+  ModelView(ModelView&& other) noexcept;
+  ModelView& operator=(ModelView&& other) noexcept;
+
   int64_t ir_version = 0;
   std::vector<std::pair<std::string, int64_t>> opsets;  // as imported, "ai.onnx" as ""
   int64_t Opset(const std::string& domain) const;       // 0: not imported; the highest if repeated

@@ -1,0 +1,81 @@
+#include "model/infer_types.h"
+
+#include <exception>
+
+#include "onnx/defs/schema.h"
+#include "onnx/shape_inference/implementation.h"
+
+namespace backendctx::model {
+namespace {
+
+using onnx::TensorProto;
+
+void CopyWithoutWeights(const TensorProto& from, const TensorSource& source, TensorProto* to) {
+  to->set_name(from.name());
+  to->set_data_type(from.data_type());
+  *to->mutable_dims() = from.dims();
+  if (from.data_type() == TensorProto::STRING) return;
+  Result<TensorContents> contents = source(from);
+  if (contents && contents->size < kInlineLimit) to->set_raw_data(contents->bytes);
+}
+
+void CopyGraph(const onnx::GraphProto& from, const TensorSource& source, onnx::GraphProto* to);
+
+void CopyNode(const onnx::NodeProto& from, const TensorSource& source, onnx::NodeProto* to) {
+  to->set_name(from.name());
+  to->set_op_type(from.op_type());
+  to->set_domain(from.domain());
+  if (from.has_overload()) to->set_overload(from.overload());
+  *to->mutable_input() = from.input();
+  *to->mutable_output() = from.output();
+  for (const onnx::AttributeProto& attribute : from.attribute()) {
+    onnx::AttributeProto* copy = to->add_attribute();
+    const bool has_tensor = attribute.has_t(), has_graph = attribute.has_g();
+    if (!has_tensor && !has_graph) {
+      *copy = attribute;
+      continue;
+    }
+    copy->set_name(attribute.name());
+    copy->set_type(attribute.type());
+    if (has_tensor) CopyWithoutWeights(attribute.t(), source, copy->mutable_t());
+    if (has_graph) CopyGraph(attribute.g(), source, copy->mutable_g());
+  }
+}
+
+void CopyGraph(const onnx::GraphProto& from, const TensorSource& source, onnx::GraphProto* to) {
+  to->set_name(from.name());
+  *to->mutable_input() = from.input();
+  *to->mutable_output() = from.output();
+  *to->mutable_value_info() = from.value_info();
+  for (const TensorProto& tensor : from.initializer()) {
+    CopyWithoutWeights(tensor, source, to->add_initializer());
+  }
+  for (const auto& sparse : from.sparse_initializer()) {
+    onnx::SparseTensorProto* copy = to->add_sparse_initializer();
+    *copy->mutable_dims() = sparse.dims();
+    copy->mutable_values()->set_name(sparse.values().name());
+    copy->mutable_values()->set_data_type(sparse.values().data_type());
+  }
+  for (const onnx::NodeProto& node : from.node()) CopyNode(node, source, to->add_node());
+}
+
+}  // namespace
+
+onnx::ModelProto WithInferredTypes(const onnx::ModelProto& model, const TensorSource& source) {
+  onnx::ModelProto copy;
+  copy.set_ir_version(model.ir_version());
+  *copy.mutable_opset_import() = model.opset_import();
+  *copy.mutable_functions() = model.functions();
+  CopyGraph(model.graph(), source, copy.mutable_graph());
+  try {
+    onnx::shape_inference::InferShapes(
+        copy, onnx::OpSchemaRegistry::Instance(),
+        onnx::ShapeInferenceOptions(/*check_type_val=*/false, /*strict_mode_val=*/0,
+                                    /*data_prop_val=*/true));
+  } catch (const std::exception&) {
+    // What was inferred before the throw is in the copy; the rest stays unknown.
+  }
+  return copy;
+}
+
+}  // namespace backendctx::model

@@ -44,11 +44,11 @@ BCTX_API int ExitCode(StatusCode code);
 
 // Where a failure was met. Empty members were not known.
 struct Detail {
-  std::string file;
-  std::optional<unsigned long long> offset;
-  std::string field;
-  std::string found;
-  std::string expected;
+  std::string file{};  // the braces let callers name some members only without a warning
+  std::optional<unsigned long long> offset{};
+  std::string field{};
+  std::string found{};
+  std::string expected{};
 };
 
 class [[nodiscard]] Status {

@@ -1,6 +1,11 @@
 # Third-party packages, each under the one name that the rest of the build uses.
 if(NOT BACKENDCTX_DEPS)
-  message(FATAL_ERROR "BACKENDCTX_DEPS is not set: ./dev build sets it, or pass what scripts/setup prints")
+  execute_process(COMMAND "${PROJECT_SOURCE_DIR}/scripts/setup" --where
+    OUTPUT_VARIABLE bctx_prefix OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT EXISTS "${bctx_prefix}/onnx")
+    message(FATAL_ERROR "the dependency prefix ${bctx_prefix} is empty: run scripts/setup, which fills it")
+  endif()
+  set(BACKENDCTX_DEPS "${bctx_prefix}" CACHE PATH "" FORCE)
 endif()
 
 find_package(Protobuf 3.21 REQUIRED)  # before ONNX, whose package file expects its targets
@@ -25,4 +30,15 @@ endif()
 if(BACKENDCTX_ORT)
   add_library(bctx_ort_headers INTERFACE)
   target_include_directories(bctx_ort_headers SYSTEM INTERFACE "${BACKENDCTX_DEPS}/ort-headers")
+endif()
+
+# ONNX Runtime is loaded at run time and never linked. Proofs and samples look for it beside our own
+# libraries, so the build folder gets a link to the pinned release.
+file(STRINGS "${PROJECT_SOURCE_DIR}/dependencies.lock" bctx_ort_pin REGEX "^python +onnxruntime==")
+string(REGEX REPLACE "^python +onnxruntime==([0-9.]+).*" "\\1" BACKENDCTX_ORT_VERSION "${bctx_ort_pin}")
+set(bctx_ort_library
+  "${BACKENDCTX_DEPS}/ort/${BACKENDCTX_ORT_VERSION}/libonnxruntime.so.${BACKENDCTX_ORT_VERSION}")
+if(EXISTS "${bctx_ort_library}")
+  file(MAKE_DIRECTORY "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}")
+  file(CREATE_LINK "${bctx_ort_library}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libonnxruntime.so.1" SYMBOLIC)
 endif()

@@ -12,3 +12,11 @@ function(bctx_test name)
     set_tests_properties(${name} PROPERTIES LABELS hostile)
   endif()
 endfunction()
+
+# bctx_python_test(NAME FILE) is a program of tests/support/cases.py, run by the Python of the
+# dependency prefix with the folders that it needs in its environment.
+function(bctx_python_test name file)
+  add_test(NAME ${name} COMMAND "${BACKENDCTX_DEPS}/venv/bin/python" "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+  set_tests_properties(${name} PROPERTIES LABELS python
+    ENVIRONMENT "BCTX_SOURCE=${PROJECT_SOURCE_DIR};BCTX_BUILD=${PROJECT_BINARY_DIR};BCTX_DEPS=${BACKENDCTX_DEPS};PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+endfunction()

@@ -7,12 +7,12 @@
 // Threads: immutable after construction; calls go through as plugin_abi.h says.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "backendctx/export.h"
 #include "backendctx/manifest.h"
 #include "backendctx/plugin_abi.h"
 #include "backendctx/status.h"
@@ -25,15 +25,17 @@ class Plugin {
   // For tests and statically linked backends.
   static Result<Plugin> FromTable(const bctx_plugin* table);
 
+  // Members behind the plug-in's struct_size are null.
   const bctx_plugin& table() const;
-  std::string backend() const;
-  std::string version() const;
-  std::string path() const;
+  BCTX_API const std::string& backend() const;
+  const std::string& version() const;
+  BCTX_API const std::string& path() const;  // "" for a table
   bool compiles() const;
-  bool runs() const;
+  BCTX_API bool runs() const;
 
  private:
   struct State;
+  explicit Plugin(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
 
@@ -41,7 +43,12 @@ struct Found {
   std::vector<Plugin> plugins;
   std::vector<std::string> left_out;  // "PATH: reason"
 };
-Found FindPlugins(const std::vector<std::string>& folders, const std::vector<std::string>& files);
+// A host that only runs blobs asks for kRun: compilers, by file name, are then not even loaded, so
+// that their libraries stay out of the process.
+enum class Purpose { kAny, kRun };
+// The plug-ins in `folders`, sorted by name, then `files`. A folder that is not there has none.
+BCTX_API Found FindPlugins(const std::vector<std::string>& folders,
+                           const std::vector<std::string>& files, Purpose purpose = Purpose::kAny);
 
 struct Blob {
   std::string bytes, entry;
@@ -49,19 +56,21 @@ struct Blob {
   std::vector<manifest::KeyValue> options;
   manifest::WeightsKind weights = manifest::WeightsKind::kNone;
 };
-// What the plug-in promised is checked: sizes, counts, strings.
+// What the plug-in promised is checked: sizes, counts, strings. Unimplemented: this backend or target
+// does not take the partition.
 Result<Blob> Compile(const Plugin& plugin, const bctx_compile_request& request);
 
-// A loaded kernel; unloads itself. Run is re-entrant.
+// A loaded kernel; unloads itself with its last copy. Run is re-entrant.
 class Kernel {
  public:
   static Result<Kernel> Load(const Plugin& plugin, std::span<const uint8_t> private_blob,
                              const std::string& entry,
                              const std::vector<manifest::KeyValue>& options);
-  Status Run(bctx_run* run) const;
+  BCTX_API Status Run(bctx_run* run) const;
 
  private:
   struct State;
+  explicit Kernel(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
 

@@ -1,0 +1,17 @@
+// Constant nodes as tensors. Internal to model.
+#pragma once
+
+#include <optional>
+
+#include "onnx/onnx_pb.h"
+
+namespace backendctx::model {
+
+// The tensor of a Constant node, whichever attribute holds it, named after the node's output (in
+// stored form when the node is); nothing for other nodes and for sparse values.
+std::optional<onnx::TensorProto> ConstantTensor(const onnx::NodeProto& node);
+// True when the value is in value_float(s), value_int(s) or value_string(s).
+bool IsListConstant(const onnx::NodeProto& node);
+bool IsFloatType(int32_t element_type);
+
+}  // namespace backendctx::model

@@ -1,0 +1,37 @@
+// A stable topological order. Internal to model.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <queue>
+#include <vector>
+
+namespace backendctx::model {
+
+// Kahn's algorithm over items 0..n-1, where the smallest item that is ready comes first: what is in
+// order already stays as it is. `after[i]` holds the items that wait for i, one entry for each
+// reason to wait. Nothing: there is a cycle.
+inline std::optional<std::vector<size_t>> StableOrder(
+    const std::vector<std::vector<size_t>>& after) {
+  std::vector<size_t> waits(after.size(), 0), order;
+  for (const auto& list : after) {
+    for (const size_t item : list) ++waits[item];
+  }
+  std::priority_queue<size_t, std::vector<size_t>, std::greater<>> ready;
+  for (size_t i = 0; i < after.size(); ++i) {
+    if (waits[i] == 0) ready.push(i);
+  }
+  while (!ready.empty()) {
+    const size_t item = ready.top();
+    ready.pop();
+    order.push_back(item);
+    for (const size_t next : after[item]) {
+      if (--waits[next] == 0) ready.push(next);
+    }
+  }
+  if (order.size() != after.size()) return std::nullopt;
+  return order;
+}
+
+}  // namespace backendctx::model

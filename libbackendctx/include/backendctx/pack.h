@@ -33,6 +33,14 @@ struct BackendRequest {
   std::map<std::string, std::string> options;
 };
 
+// What proofs are run with: bctx-run and its like, made with this library.
+struct ProofTools {
+  std::string folder;       // where the runners are; empty: no context is proved
+  std::string ort_library;  // runs the body; empty: no context is proved
+  std::map<std::string, std::string> emulators;  // by architecture: "aarch64" -> a program's path
+  std::string temporary_folder = "/tmp";
+};
+
 struct PackOptions {
   std::vector<BackendRequest> backends{{}};
   std::vector<std::string> targets{"all"};  // "all", "host", or names that a backend lists
@@ -47,8 +55,7 @@ struct PackOptions {
   std::string dump_folder;                  // empty, or where backends leave intermediate forms
   std::vector<std::string> plugin_folders;  // empty: the folder of the library
   std::vector<std::string> plugins;         // more, by file
-  std::string ort_library;                  // for proofs; empty: contexts stay "not-run"
-  std::string proof_runner_folder;          // where bctx-run is; empty: the folder of the library
+  ProofTools proof;
   std::function<void(const std::string& stage, uint64_t done, uint64_t total)> progress;
 };
 
@@ -73,7 +80,9 @@ struct PackReport {
   std::vector<UntakenRegion> not_taken;
   std::vector<CompiledContext> contexts;
   std::vector<std::string> dropped;  // contexts that ran and were wrong: why
-  uint64_t model_bytes = 0, front_bytes = 0, container_bytes = 0, blob_bytes = 0;
+  uint64_t model_bytes = 0;  // graph and tensors, equal ones once
+  uint64_t front_bytes = 0, container_bytes = 0;
+  uint64_t blob_bytes = 0;   // as stored, a part of container_bytes
   uint64_t distinct_partitions = 0;
 };
 

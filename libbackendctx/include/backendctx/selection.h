@@ -48,6 +48,7 @@ struct Candidate {
   bool present = true;       // its blob is stored
   std::string stale;         // why its partition in the front is not what was compiled; empty: it is
   std::string untrusted;     // why its code may not run; empty: it may
+  std::string refused;       // why the driver would not load it (verdict unsupported); empty: untried
   bool driver_found = true;  // a plug-in for its backend is at hand
 };
 

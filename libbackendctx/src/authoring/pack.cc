@@ -1,0 +1,117 @@
+#include "authoring/pack.h"
+
+#include "authoring/compile.h"
+#include "authoring/regions.h"
+#include "authoring/write.h"
+#include "base/os/file.h"
+#include "base/os/library.h"
+#include "fmt/format.h"
+#include "model/flat_model.h"
+
+namespace backendctx {
+namespace authoring {
+namespace {
+
+constexpr char kProducer[] = "backendctx " BACKENDCTX_VERSION;
+
+std::string StemOf(const std::string& path) {
+  std::string name = os::NameOf(path);
+  const size_t dot = name.rfind('.');
+  if (dot != std::string::npos && dot != 0) name.resize(dot);
+  return name;
+}
+
+Parts MakeParts(std::vector<Region> regions, Compiled* compiled, const std::string& model,
+                const PackOptions& options) {
+  Parts parts;
+  manifest::Manifest& manifest = parts.manifest;
+  manifest.name = options.name.empty() ? StemOf(model) : options.name;
+  manifest.sequence = options.sequence;
+  manifest.producer = kProducer;
+  for (Region& region : regions) manifest.partitions.push_back(std::move(region.partition));
+  manifest.contexts = std::move(compiled->contexts);
+  manifest.scopes = std::move(compiled->scopes);
+  parts.blobs = std::move(compiled->blobs);
+  return parts;
+}
+
+// A partition that no backend compiled is no partition: the flat nodes stay as they were.
+void DropUncompiled(const Compiled& compiled, std::vector<Region>* regions) {
+  std::erase_if(*regions, [&](const Region& region) {
+    for (const manifest::Context& context : compiled.contexts) {
+      if (context.partition == region.partition.id) return false;
+    }
+    return true;
+  });
+}
+
+void FillSizes(const Assembled& assembled, const model::FlatModel& flat, const std::string& output,
+               PackReport* report) {
+  report->front = output;
+  report->container = os::Join(os::FolderOf(output), assembled.container_name);
+  report->front_bytes = assembled.front.size();
+  report->container_bytes = assembled.container.index().file_size;
+  for (const container::Entry& entry : assembled.container.index().entries) {
+    if (entry.kind == container::Kind::kBlob) report->blob_bytes += entry.stored_size;
+  }
+  report->model_bytes = flat.Stored().size();
+  for (const model::TensorContent& tensor : flat.tensors()) report->model_bytes += tensor.size;
+}
+
+}  // namespace
+
+Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const std::string& model,
+                            const std::string& output, const PackOptions& options) {
+  BCTX_RETURN_IF_ERROR(CheckOutput(model, output, options.force));
+  if (options.progress) options.progress("reading", 0, 1);
+  BCTX_ASSIGN_OR_RETURN(const model::FlatModel flat,
+                        model::FlatModel::Load(model, model::LoadLimits{}));
+  BCTX_RETURN_IF_ERROR(flat.CheckPackable().InFile(model));
+  BCTX_ASSIGN_OR_RETURN(Regions regions, FindRegions(flat, "default"));
+  BCTX_ASSIGN_OR_RETURN(Compiled compiled,
+                        CompileRegions(flat, regions.regions, plugins, options));
+
+  PackReport report;
+  report.taken = std::move(regions.taken);
+  report.not_taken = std::move(regions.not_taken);
+  report.not_taken.insert(report.not_taken.end(), compiled.not_taken.begin(),
+                          compiled.not_taken.end());
+  report.contexts = compiled.report;
+  report.dropped = compiled.dropped;
+  report.distinct_partitions = compiled.distinct;
+  if (compiled.contexts.empty() && options.require_context) {
+    return Status(StatusCode::kIncompatible,
+                  fmt::format("{}: nothing was compiled: {} candidates, {} not taken, {} wrong",
+                              model, report.taken.size() + report.not_taken.size(),
+                              report.not_taken.size(), report.dropped.size()),
+                  {.file = model});
+  }
+  DropUncompiled(compiled, &regions.regions);
+  if (options.progress) options.progress("writing", 0, 1);
+  BCTX_ASSIGN_OR_RETURN(const Assembled assembled,
+                        Assemble(flat,
+                                 MakeParts(std::move(regions.regions), &compiled, model, options),
+                                 StemOf(output), options));
+  FillSizes(assembled, flat, output, &report);
+  if (!options.dry_run) BCTX_RETURN_IF_ERROR(Commit(assembled, output, options.force));
+  return report;
+}
+
+}  // namespace authoring
+
+Result<PackReport> Pack(const std::string& model, const std::string& output,
+                        const PackOptions& options) {
+  std::vector<std::string> folders = options.plugin_folders;
+  if (folders.empty()) {
+    BCTX_ASSIGN_OR_RETURN(folders.emplace_back(), os::CurrentModuleFolder());
+  }
+  const plugin::Found found = plugin::FindPlugins(folders, options.plugins);
+  Result<PackReport> report = authoring::PackWith(found.plugins, model, output, options);
+  if (report || found.left_out.empty()) return report;
+  return Status(report.error().code(),
+                fmt::format("{} (plug-ins left out: {})", report.error().message(),
+                            fmt::join(found.left_out, "; ")),
+                report.error().detail());
+}
+
+}  // namespace backendctx

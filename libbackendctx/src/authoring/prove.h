@@ -1,0 +1,44 @@
+// Proofs: a blob runs in a fresh process on seeded inputs, beside its body in ONNX Runtime.
+//
+// One exit from here is not an opinion: passed means that the compiled code and the body gave the
+// same numbers on these cases on a machine (or its emulator) of the target; not-run says why nobody
+// looked; and a blob that ran and differed is no context at all.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "authoring/request.h"
+#include "backendctx/pack.h"
+#include "backendctx/selection.h"
+#include "plugin/plugin.h"
+
+namespace backendctx::authoring {
+
+struct Verdicts {
+  manifest::Proof proof;
+  double largest_error = 0;  // relative to the output's scale
+  std::string wrong;         // how the blob differed or failed; empty unless it ran and was wrong
+};
+
+// The cases of one region: made once, run for every target. The body's answers are kept.
+class Prover {
+ public:
+  // Never fails: without what it takes, every proof is "not-run" with the reason.
+  Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region);
+
+  Result<Verdicts> Prove(const plugin::Blob& blob, const plugin::Plugin* driver) const;
+
+ private:
+  Status RunBody(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region);
+  Result<std::vector<std::string>> Command(const plugin::Blob& blob,
+                                           const plugin::Plugin* driver) const;
+
+  ProofTools tools_;
+  std::string not_run_;   // why no case could be made or answered
+  std::string request_;   // encoded cases, without a blob
+  std::string response_;  // the body's answers
+  Digest cases_;
+};
+
+}  // namespace backendctx::authoring

@@ -1,0 +1,119 @@
+#include "authoring/regions.h"
+
+#include <algorithm>
+
+#include "fmt/format.h"
+#include "package/state.h"
+#include "scope/partition.h"
+
+namespace backendctx::authoring {
+namespace {
+
+manifest::BoundaryValue Boundary(const model::GraphView& graph, const std::string& name,
+                                 manifest::ValueRole role) {
+  manifest::BoundaryValue value;
+  value.name = name;
+  value.role = role;
+  if (const model::ValueType* type = graph.Type(name)) {
+    value.element_type = type->element_type;
+    value.has_shape = type->has_shape;
+    for (const model::Dim& dim : type->dims) value.dims.push_back({dim.value, dim.symbol});
+  }
+  if (role == manifest::ValueRole::kActivation) return value;
+  const std::optional<model::TensorInfo> tensor = graph.Constant(name);
+  if (!tensor) return value;
+  value.element_type = tensor->element_type;
+  value.has_shape = true;
+  value.dims.clear();
+  for (int64_t dim : tensor->dims) value.dims.push_back({dim, ""});
+  Digest digest;
+  std::copy_n(tensor->digest.begin(), digest.bytes.size(), digest.bytes.begin());
+  value.content = digest;
+  return value;
+}
+
+manifest::Partition ToManifest(const model::GraphView& graph, const scope::Partition& span,
+                               const std::string& variant, size_t number) {
+  manifest::Partition partition;
+  partition.id = fmt::format("attention-{}", number);
+  partition.variant = variant;
+  partition.graph_path = graph.path;
+  partition.function = fmt::format("BackendContext_Attention_{}", number);
+  for (size_t node : span.nodes) partition.nodes.push_back(graph.nodes[node].Key());
+  const auto add = [&](const std::vector<std::string>& names, manifest::ValueRole role) {
+    for (const std::string& name : names) partition.inputs.push_back(Boundary(graph, name, role));
+  };
+  add(span.activations, manifest::ValueRole::kActivation);
+  add(span.weights, manifest::ValueRole::kWeight);
+  add(span.constants, manifest::ValueRole::kConstant);
+  for (const std::string& name : span.outputs) {
+    partition.outputs.push_back(Boundary(graph, name, manifest::ValueRole::kActivation));
+  }
+  return partition;
+}
+
+// The recognised region and the span of its nodes must name the same boundary: the kernel is called
+// with what the span says.
+Status CheckBoundary(const patterns::Attention& attention, const scope::Partition& span) {
+  std::vector<std::string> recognised = attention.inputs, spanned = span.activations;
+  std::sort(recognised.begin(), recognised.end());
+  std::sort(spanned.begin(), spanned.end());
+  if (recognised == spanned && attention.outputs == span.outputs && span.outputs.size() == 1) {
+    return OkStatus();
+  }
+  return Status(StatusCode::kInternal,
+                fmt::format("the boundary has {} inputs and {} outputs, recognised were {} and {}",
+                            spanned.size(), span.outputs.size(), recognised.size(),
+                            attention.outputs.size()));
+}
+
+void Refuse(const model::GraphView& graph, size_t node, const std::string& reason, Regions* out) {
+  const model::Node& at = graph.nodes[node];
+  out->not_taken.push_back({graph.path, at.name.empty() ? at.Key() : at.name, at.op_type, reason});
+}
+
+// Takes the regions of one graph that hold together as a cover.
+Status TakeFrom(const model::FlatModel& flat, const model::GraphView& graph,
+                const std::string& variant, Regions* out) {
+  patterns::AttentionReport report = patterns::FindAttention(flat.view(), graph);
+  std::vector<scope::Partition> cover;
+  for (patterns::Attention& attention : report.found) {
+    const size_t last = attention.nodes.back();
+    Result<scope::Partition> span = scope::Span(graph, attention.nodes);
+    Status fits = span ? CheckBoundary(attention, *span) : span.status();
+    if (fits.ok()) {
+      cover.push_back(*span);
+      fits = scope::CheckCover(graph, cover);
+      if (!fits.ok()) cover.pop_back();
+    }
+    if (!fits.ok()) {
+      Refuse(graph, last, fits.message(), out);
+      continue;
+    }
+    Region region;
+    region.partition = ToManifest(graph, *span, variant, out->regions.size());
+    BCTX_ASSIGN_OR_RETURN(region.partition.structure_digest,
+                          package::PartitionDigest(flat, package::ToEncoded(region.partition)));
+    out->taken.push_back({region.partition.id, graph.path, attention.form, attention.nodes.size(),
+                          region.partition.structure_digest.Hex()});
+    region.attention = std::move(attention);
+    region.graph = &graph;
+    out->regions.push_back(std::move(region));
+  }
+  for (const patterns::NotTaken& not_taken : report.not_taken) {
+    out->not_taken.push_back({graph.path, not_taken.node, not_taken.op, not_taken.reason});
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<Regions> FindRegions(const model::FlatModel& flat, const std::string& variant) {
+  Regions regions;
+  for (const model::GraphView* graph : model::AllGraphs(flat.view())) {
+    BCTX_RETURN_IF_ERROR(TakeFrom(flat, *graph, variant, &regions));
+  }
+  return regions;
+}
+
+}  // namespace backendctx::authoring

@@ -1,0 +1,28 @@
+// What of a model is handed to backends: recognised regions as partitions of the manifest.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backendctx/manifest.h"
+#include "backendctx/pack.h"
+#include "model/flat_model.h"
+#include "patterns/attention.h"
+
+namespace backendctx::authoring {
+
+struct Region {
+  manifest::Partition partition;
+  patterns::Attention attention;
+  const model::GraphView* graph = nullptr;  // of the flat model, which must outlive it
+};
+
+struct Regions {
+  std::vector<Region> regions;  // a cover of each graph: disjoint, convex, acyclic when contracted
+  std::vector<TakenRegion> taken;
+  std::vector<UntakenRegion> not_taken;
+};
+
+Result<Regions> FindRegions(const model::FlatModel& flat, const std::string& variant);
+
+}  // namespace backendctx::authoring

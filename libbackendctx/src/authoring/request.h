@@ -1,0 +1,49 @@
+// A region as a plug-in's compiler is handed it: the structs of plugin_abi.h over owned strings.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "authoring/regions.h"
+#include "backendctx/plugin_abi.h"
+#include "model/flat_model.h"
+
+namespace backendctx::authoring {
+
+// Keeps alive everything that partition() points at. Immovable: the C structs point into it.
+class PartitionForPlugin {
+ public:
+  static Result<std::unique_ptr<PartitionForPlugin>> Make(const model::FlatModel& flat,
+                                                          const Region& region);
+  const bctx_partition& partition() const { return partition_; }
+  const std::string& body() const { return body_; }  // the serialised ModelProto
+  // The decoded bytes of every weight and constant, in input order; empty for activations.
+  const std::vector<std::string>& constants() const { return constants_; }
+
+  PartitionForPlugin(const PartitionForPlugin&) = delete;
+  PartitionForPlugin& operator=(const PartitionForPlugin&) = delete;
+
+ private:
+  PartitionForPlugin() = default;
+  void FillValues(const std::vector<manifest::BoundaryValue>& from,
+                  std::vector<std::vector<int64_t>>* dims, std::vector<bctx_value>* values);
+  Status FillAttention(const patterns::Attention& from);
+  Status FillOperand(const patterns::Operand& from, const char* role, bool output,
+                     bctx_attention_operand* to) const;
+  int32_t InputIndex(const std::string& name) const;
+
+  static bctx_code GiveBody(const bctx_partition* partition, bctx_bytes* model, bctx_error* error);
+  static bctx_code GiveConstant(const bctx_partition* partition, size_t index, bctx_bytes* bytes,
+                                bctx_error* error);
+
+  manifest::Partition source_;
+  std::string body_;
+  std::vector<std::string> constants_;
+  std::vector<std::vector<int64_t>> input_dims_, output_dims_;
+  std::vector<bctx_value> inputs_, outputs_;
+  bctx_attention attention_{};
+  bctx_partition partition_{};
+};
+
+}  // namespace backendctx::authoring

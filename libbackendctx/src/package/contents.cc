@@ -1,0 +1,198 @@
+// Contents: what the manifest names and the index holds.
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/bytes.h"
+#include "fmt/format.h"
+#include "model/structure.h"
+#include "package/state.h"
+
+namespace backendctx {
+namespace package {
+namespace {
+
+const char* KindName(container::Kind kind) {
+  switch (kind) {
+    case container::Kind::kManifest: return "manifest";
+    case container::Kind::kSignatures: return "signatures";
+    case container::Kind::kGraph: return "graph";
+    case container::Kind::kBody: return "body";
+    case container::Kind::kTensor: return "tensor";
+    case container::Kind::kBlob: return "blob";
+  }
+  return "unknown";
+}
+
+const char* StorageName(container::Storage storage) {
+  static constexpr const char* kNames[] = {"raw",      "zstd",   "view",   "recipe",
+                                           "residual", "chunks", "inline", "absent"};
+  return kNames[static_cast<size_t>(storage)];
+}
+
+}  // namespace
+
+container::Kind KindOf(manifest::ContentKind kind) {
+  switch (kind) {
+    case manifest::ContentKind::kGraph: return container::Kind::kGraph;
+    case manifest::ContentKind::kBody: return container::Kind::kBody;
+    case manifest::ContentKind::kTensor: return container::Kind::kTensor;
+    case manifest::ContentKind::kBlob: return container::Kind::kBlob;
+  }
+  return container::Kind::kTensor;
+}
+
+const container::Entry* FindContent(const Package::State& state, const Digest& digest) {
+  if (!state.reader) return nullptr;
+  for (const container::Kind kind : {container::Kind::kTensor, container::Kind::kBlob,
+                                     container::Kind::kGraph, container::Kind::kBody}) {
+    if (const container::Entry* entry = state.reader->Find(kind, digest)) return entry;
+  }
+  return nullptr;
+}
+
+Result<std::string> ReadContent(const Package::State& state, const Digest& digest) {
+  const container::Entry* entry = FindContent(state, digest);
+  if (entry == nullptr) {
+    return Status(StatusCode::kNotFound, fmt::format("no content has digest {}", digest.Hex()));
+  }
+  Result<std::string> bytes = state.reader->Read(*entry);
+  if (!bytes) return bytes.status().InFile(state.container_path);
+  return bytes;
+}
+
+Result<model::FlatModel> OpenGraph(const Package::State& state, const std::string& name) {
+  const manifest::Variant* variant = state.manifest.FindVariant(name);
+  if (variant == nullptr) {
+    return Status(StatusCode::kNotFound, fmt::format("the package has no variant '{}'", name));
+  }
+  BCTX_ASSIGN_OR_RETURN(const std::string stored, ReadContent(state, variant->graph));
+  const Package::State* raw = &state;
+  return model::FlatModel::Parse(
+      base::AsBytes(stored), [raw](const Digest& digest) { return ReadContent(*raw, digest); },
+      model::LoadLimits{});
+}
+
+model::EncodedPartition ToEncoded(const manifest::Partition& partition) {
+  model::EncodedPartition encoded;
+  encoded.id = partition.id;
+  encoded.graph_path = partition.graph_path;
+  encoded.function = partition.function;
+  encoded.nodes = partition.nodes;
+  encoded.structure_digest = partition.structure_digest;
+  for (const manifest::BoundaryValue& input : partition.inputs) {
+    switch (input.role) {
+      case manifest::ValueRole::kActivation: encoded.activations.push_back(input.name); break;
+      case manifest::ValueRole::kWeight: encoded.weights.push_back(input.name); break;
+      case manifest::ValueRole::kConstant: encoded.constants.push_back(input.name); break;
+    }
+  }
+  for (const manifest::BoundaryValue& output : partition.outputs) {
+    encoded.outputs.push_back(output.name);
+  }
+  return encoded;
+}
+
+Result<Digest> PartitionDigest(const model::FlatModel& flat,
+                               const model::EncodedPartition& partition) {
+  for (const model::GraphView* graph : model::AllGraphs(flat.view())) {
+    if (graph->path != partition.graph_path) continue;
+    model::Region region;
+    region.activations = partition.activations;
+    region.outputs = partition.outputs;
+    for (const std::string& key : partition.nodes) {
+      const auto producer = graph->producer.find(key);
+      if (producer == graph->producer.end()) {
+        return Status(StatusCode::kMalformed,
+                      fmt::format("the graph has no node '{}'", key), {.field = key});
+      }
+      region.nodes.push_back(producer->second);
+    }
+    std::sort(region.nodes.begin(), region.nodes.end());
+    return model::StructureDigest(flat.view(), *graph, region);
+  }
+  return Status(StatusCode::kMalformed,
+                fmt::format("the model has no graph '{}'", partition.graph_path),
+                {.field = "graph_path", .found = partition.graph_path});
+}
+
+model::Layout LayoutOf(const container::Index& index) {
+  auto places = std::make_shared<std::map<Digest, model::Placement>>();
+  for (const container::Entry& entry : index.entries) {
+    if (entry.kind == container::Kind::kTensor && entry.storage == container::Storage::kRaw) {
+      (*places)[entry.digest] = {entry.offset, entry.size};
+    }
+  }
+  return [places](const Digest& digest) -> std::optional<model::Placement> {
+    const auto place = places->find(digest);
+    if (place == places->end()) return std::nullopt;
+    return place->second;
+  };
+}
+
+Status CheckContents(const manifest::Manifest& manifest, const container::Index& index) {
+  std::map<std::pair<container::Kind, Digest>, uint64_t> named;
+  for (const manifest::Content& content : manifest.contents) {
+    named[{KindOf(content.kind), content.digest}] = content.size;
+  }
+  size_t matched = 0;
+  for (const container::Entry& entry : index.entries) {
+    if (entry.kind == container::Kind::kManifest || entry.kind == container::Kind::kSignatures) {
+      continue;
+    }
+    const auto content = named.find({entry.kind, entry.digest});
+    if (content == named.end() || content->second != entry.size) {
+      return Status(StatusCode::kMalformed,
+                    fmt::format("the index has a {} of digest {} and {} bytes, which the manifest does "
+                                "not name",
+                                KindName(entry.kind), entry.digest.Hex(), entry.size),
+                    {.offset = entry.offset, .field = "index", .found = entry.digest.Hex(),
+                     .expected = "a content of the manifest"});
+    }
+    ++matched;
+  }
+  if (matched == named.size()) return OkStatus();
+  return Status(StatusCode::kMalformed,
+                fmt::format("the index holds {} contents, the manifest names {}", matched, named.size()),
+                {.field = "index", .found = std::to_string(matched),
+                 .expected = std::to_string(named.size())});
+}
+
+}  // namespace package
+
+std::vector<StoredContent> Package::contents() const {
+  std::vector<StoredContent> contents;
+  if (!state_->reader) return contents;
+  for (const container::Entry& entry : state_->reader->index().entries) {
+    contents.push_back({package::KindName(entry.kind), package::StorageName(entry.storage),
+                        entry.digest, entry.offset, entry.stored_size, entry.size});
+  }
+  return contents;
+}
+
+Result<std::string> Package::ReadContent(const Digest& digest) const {
+  return package::ReadContent(*state_, digest);
+}
+
+Result<std::string> Package::ContextBytes(const std::string& id) const {
+  const manifest::Context* context = state_->manifest.FindContext(id);
+  if (context == nullptr) {
+    return Status(StatusCode::kNotFound, fmt::format("the package has no context '{}'", id));
+  }
+  return package::ReadContent(*state_, context->blob);
+}
+
+Status Package::Restore(const std::string& output, const std::string& variant, bool force) const {
+  if (!has_container()) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("{}: a plain model has nothing to restore", state_->front_path));
+  }
+  BCTX_ASSIGN_OR_RETURN(
+      const model::FlatModel flat,
+      package::OpenGraph(*state_, variant.empty() ? state_->VariantName() : variant));
+  return flat.WriteModel(output, force);
+}
+
+}  // namespace backendctx

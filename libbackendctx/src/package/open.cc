@@ -1,0 +1,129 @@
+// Opening: front, container head, manifest, signatures, in this order, each checked against the one
+// before. The front names the container by the digest of its head and the manifest by its digest, so
+// nothing that is read here can be exchanged without the front saying so.
+
+#include <array>
+
+#include "base/bytes.h"
+#include "base/os/file.h"
+#include "crypto/sha256.h"
+#include "fmt/format.h"
+#include "manifest/envelope.h"
+#include "manifest/manifest.h"
+#include "package/signatures.h"
+#include "package/state.h"
+
+namespace backendctx {
+namespace {
+
+constexpr uint64_t kMagicBytes = 8;
+
+Result<bool> IsContainer(const os::File& file) {
+  BCTX_ASSIGN_OR_RETURN(const uint64_t size, file.Size());
+  if (size < kMagicBytes) return false;
+  std::array<uint8_t, kMagicBytes> start;
+  BCTX_RETURN_IF_ERROR(file.ReadExact(0, start));
+  return container::HasMagic(start);
+}
+
+// "STEM-<12 hex>.bctx": the twelve digits are the start of the index digest.
+Status CheckName(const std::string& name, const Digest& index_digest) {
+  const std::string expected = "-" + index_digest.Hex().substr(0, 12) + ".bctx";
+  if (name.size() > expected.size() && name.ends_with(expected)) return OkStatus();
+  return Status(StatusCode::kCorrupt,
+                fmt::format("{}: the container's head has digest {}..., which is not in its name", name,
+                            index_digest.Hex().substr(0, 12)),
+                {.file = name, .offset = 0, .field = "head", .found = index_digest.Hex(),
+                 .expected = "a head whose digest starts as the name says"});
+}
+
+Status ReadManifest(Package::State* state) {
+  const container::Reader& reader = *state->reader;
+  const auto& entries = reader.index().entries;
+  if (entries.empty() || entries.front().kind != container::Kind::kManifest) {
+    return Status(StatusCode::kMalformed, "the container's first entry is not a manifest");
+  }
+  BCTX_ASSIGN_OR_RETURN(state->manifest_bytes, reader.Read(entries.front()));
+  state->manifest_digest = entries.front().digest;
+  if (state->decoded && state->decoded->tag &&
+      state->decoded->tag->manifest != state->manifest_digest) {
+    return Status(StatusCode::kCorrupt,
+                  fmt::format("the container's manifest is not the one that the front names: found "
+                              "digest {}, expected {}",
+                              state->manifest_digest.Hex(), state->decoded->tag->manifest.Hex()),
+                  {.field = "manifest", .found = state->manifest_digest.Hex(),
+                   .expected = state->decoded->tag->manifest.Hex()});
+  }
+  BCTX_ASSIGN_OR_RETURN(state->manifest,
+                        manifest::Parse(base::AsBytes(state->manifest_bytes), manifest::Limits{}));
+  return package::CheckContents(state->manifest, reader.index());
+}
+
+Status ReadContainer(os::File file, Package::State* state) {
+  container::OpenOptions options;
+  options.content_bytes = state->options.content_bytes;
+  state->container_path = file.path();
+  BCTX_ASSIGN_OR_RETURN(state->reader, container::Reader::Open(std::move(file), options));
+  if (state->decoded && state->decoded->tag) {
+    BCTX_RETURN_IF_ERROR(CheckName(state->decoded->tag->container, state->reader->index_digest()));
+  }
+  BCTX_RETURN_IF_ERROR(ReadManifest(state));
+  BCTX_ASSIGN_OR_RETURN(state->trust,
+                        package::CheckSignatures(*state->reader, state->manifest_bytes,
+                                                 state->options.trusted_keys));
+  return OkStatus();
+}
+
+Status OpenFront(const std::string& path, Package::State* state) {
+  state->front_path = path;
+  BCTX_ASSIGN_OR_RETURN(std::string bytes, os::ReadFile(path, state->options.front_bytes));
+  BCTX_ASSIGN_OR_RETURN(state->decoded,
+                        model::DecodeFront(base::AsBytes(bytes), model::LoadLimits{}));
+  if (!state->decoded->tag) {
+    if (state->decoded->calls.empty()) return OkStatus();  // a plain model
+    return Status(StatusCode::kMalformed,
+                  "the model calls functions of org.backendctx but its metadata names no container; a "
+                  "tool has dropped the metadata: pack the original again",
+                  {.field = model::kFrontProperty, .found = "nothing", .expected = "a front tag"});
+  }
+  state->front = std::move(bytes);
+  Result<os::File> file = os::OpenBeside(path, state->decoded->tag->container);
+  if (!file) return file.status().WithContext("the front's container");
+  BCTX_RETURN_IF_ERROR(
+      ReadContainer(std::move(file).value(), state).InFile(state->decoded->tag->container));
+  BCTX_ASSIGN_OR_RETURN(state->bindings, package::Bind(state->manifest, *state->decoded));
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<Package> Package::Open(const std::string& path, const OpenOptions& options) {
+  auto state = std::make_shared<State>();
+  state->options = options;
+  BCTX_ASSIGN_OR_RETURN(os::File file, os::File::Open(path));
+  BCTX_ASSIGN_OR_RETURN(const bool is_container, IsContainer(file));
+  const Status status = is_container ? ReadContainer(std::move(file), state.get())
+                                     : OpenFront(path, state.get());
+  if (!status.ok()) return status.InFile(path);
+  return Package(std::move(state));
+}
+
+bool Package::has_container() const { return state_->reader.has_value(); }
+const manifest::Manifest& Package::manifest() const { return state_->manifest; }
+const Digest& Package::manifest_digest() const { return state_->manifest_digest; }
+const Trust& Package::trust() const { return state_->trust; }
+const std::string& Package::front_path() const { return state_->front_path; }
+const std::string& Package::container_path() const { return state_->container_path; }
+const Digest& Package::container_digest() const {
+  static const Digest kNone;
+  return state_->reader ? state_->reader->index_digest() : kNone;
+}
+std::string Package::encoding() const {
+  if (!state_->decoded || !state_->decoded->tag) return "";
+  return state_->decoded->tag->encoding == model::Encoding::kFunction ? "function" : "metadata";
+}
+int64_t Package::opset() const { return state_->decoded ? state_->decoded->opset : 0; }
+int64_t Package::ir_version() const { return state_->decoded ? state_->decoded->ir_version : 0; }
+const std::vector<Binding>& Package::bindings() const { return state_->bindings; }
+
+}  // namespace backendctx

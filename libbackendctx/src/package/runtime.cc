@@ -1,0 +1,133 @@
+// From a decision to running code. The order of the checks is the point of this file: a blob is read
+// only for a context that was chosen, chosen only if its package is trusted and its partition is what
+// was compiled, and handed to a driver only as a private copy that was compared with its digest.
+
+#include "package/runtime.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/bytes.h"
+#include "fmt/format.h"
+#include "package/state.h"
+
+namespace backendctx {
+namespace package {
+namespace {
+
+using Refusals = std::map<std::string, std::string>;  // context -> the driver's words
+
+// What is known of each context besides the manifest.
+std::vector<Candidate> Candidates(const Package& package,
+                                  const std::optional<std::vector<std::string>>& drivers,
+                                  const Refusals& refused) {
+  std::map<std::string, std::string> stale;
+  for (const Binding& binding : package.bindings()) stale[binding.partition] = binding.stale;
+  std::set<Digest> stored;
+  for (const StoredContent& content : package.contents()) {
+    if (content.storage != "absent") stored.insert(content.digest);
+  }
+  std::vector<Candidate> candidates;
+  for (const manifest::Context& context : package.manifest().contexts) {
+    Candidate candidate;
+    candidate.context = &context;
+    candidate.partition = package.manifest().FindPartition(context.partition);
+    candidate.present = stored.contains(context.blob);
+    candidate.stale = stale[context.partition];
+    if (!package.trust().trusted) candidate.untrusted = package.trust().reason;
+    if (const auto why = refused.find(context.id); why != refused.end()) {
+      candidate.refused = why->second;
+    }
+    candidate.driver_found =
+        !drivers || std::find(drivers->begin(), drivers->end(), context.backend) != drivers->end();
+    candidates.push_back(std::move(candidate));
+  }
+  return candidates;
+}
+
+const plugin::Plugin* FindDriver(const std::vector<plugin::Plugin>& drivers,
+                                 const std::string& backend) {
+  for (const plugin::Plugin& driver : drivers) {
+    if (driver.runs() && driver.backend() == backend) return &driver;
+  }
+  return nullptr;
+}
+
+std::string MemoKey(const manifest::Context& context, const plugin::Plugin& driver) {
+  std::string key = context.blob.Hex() + '\n' + driver.path() + '\n' + driver.version() + '\n' +
+                    context.entry;
+  for (const manifest::KeyValue& option : context.options) {
+    key += '\n' + option.key + '=' + option.value;
+  }
+  return key;
+}
+
+// Kernels live as long as the process: sessions come and go, code stays mapped once.
+Result<plugin::Kernel> LoadOnce(const manifest::Context& context, const plugin::Plugin& driver,
+                                const std::string& blob) {
+  static std::mutex mutex;
+  static auto* kernels = new std::map<std::string, plugin::Kernel>;  // outlives static destructors
+  const std::lock_guard<std::mutex> lock(mutex);
+  const std::string key = MemoKey(context, driver);
+  if (const auto known = kernels->find(key); known != kernels->end()) return known->second;
+  BCTX_ASSIGN_OR_RETURN(plugin::Kernel kernel,
+                        plugin::Kernel::Load(driver, base::AsBytes(blob), context.entry,
+                                             context.options));
+  kernels->emplace(key, kernel);
+  return kernel;
+}
+
+bool FallsBack(StatusCode code) {
+  return code == StatusCode::kIncompatible || code == StatusCode::kUnimplemented;
+}
+
+// Loads what `decisions` chose; a context that its driver refuses is added to `refused`.
+Status LoadChosen(const Package& package, const std::vector<plugin::Plugin>& drivers,
+                  Selection* selection, Refusals* refused) {
+  for (const Decision& decision : selection->decisions) {
+    if (decision.outcome != Outcome::kChosen) continue;
+    const manifest::Context* context = package.manifest().FindContext(decision.context);
+    const plugin::Plugin* driver = FindDriver(drivers, context->backend);
+    BCTX_ASSIGN_OR_RETURN(const std::string blob, package.ContextBytes(context->id));
+    Result<plugin::Kernel> kernel = LoadOnce(*context, *driver, blob);
+    if (kernel) {
+      selection->loaded.push_back({context, package.manifest().FindPartition(context->partition),
+                                   std::move(kernel).value()});
+    } else if (FallsBack(kernel.error().code())) {
+      (*refused)[context->id] = kernel.error().message();
+    } else {
+      return kernel.error().WithContext("context " + context->id);
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profile,
+                                const Policy& policy, const std::vector<plugin::Plugin>& drivers) {
+  std::vector<std::string> backends;
+  for (const plugin::Plugin& driver : drivers) {
+    if (driver.runs()) backends.push_back(driver.backend());
+  }
+  // What a driver refuses is rejected and the next best gets its turn: at most once per context.
+  Refusals refused;
+  while (true) {
+    const size_t before = refused.size();
+    Selection selection;
+    selection.decisions = backendctx::Decide(Candidates(package, backends, refused), profile, policy);
+    BCTX_RETURN_IF_ERROR(LoadChosen(package, drivers, &selection, &refused));
+    if (refused.size() == before) return selection;
+  }
+}
+
+}  // namespace package
+
+std::vector<Decision> Package::Decide(const HostProfile& profile, const Policy& policy,
+                                      const std::optional<std::vector<std::string>>& drivers) const {
+  return backendctx::Decide(package::Candidates(*this, drivers, {}), profile, policy);
+}
+
+}  // namespace backendctx

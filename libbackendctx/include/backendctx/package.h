@@ -57,6 +57,14 @@ struct StoredContent {
   uint64_t offset = 0, stored_size = 0, size = 0;
 };
 
+// The tensors of 128 bytes and more of one variant, and what sharing them saves.
+struct WeightsSummary {
+  uint64_t tensors = 0;        // in the graph, equal ones counted each time
+  uint64_t logical_bytes = 0;  // of all of them
+  uint64_t stored_bytes = 0;   // after sharing
+  uint64_t saved_equal = 0;    // bytes that need not be stored because others are equal
+};
+
 // What the front says of one partition.
 struct Binding {
   std::string partition;
@@ -96,6 +104,9 @@ class Package {
   BCTX_API int64_t ir_version() const;
   BCTX_API const std::vector<Binding>& bindings() const;     // one for each partition
   BCTX_API std::vector<StoredContent> contents() const;
+
+  // Reads the stored graph of a variant ("": the front's).
+  BCTX_API Result<WeightsSummary> Weights(const std::string& variant) const;
 
   // The decoded bytes of a content, compared with its digest. NotFound when absent.
   BCTX_API Result<std::string> ReadContent(const Digest& digest) const;

@@ -9,6 +9,7 @@
 #include "fmt/format.h"
 #include "model/structure.h"
 #include "package/state.h"
+#include "weights/sharing.h"
 
 namespace backendctx {
 namespace package {
@@ -118,6 +119,33 @@ Result<Digest> PartitionDigest(const model::FlatModel& flat,
                 {.field = "graph_path", .found = partition.graph_path});
 }
 
+namespace {
+
+void AddUse(const model::TensorInfo& tensor, std::vector<weights::TensorUse>* uses) {
+  if (tensor.size < model::kInlineLimit) return;
+  weights::TensorUse use;
+  std::copy_n(tensor.digest.begin(), use.digest.bytes.size(), use.digest.bytes.begin());
+  use.size = tensor.size;
+  uses->push_back(use);
+}
+
+}  // namespace
+
+std::vector<weights::TensorUse> TensorUses(const model::FlatModel& flat) {
+  std::vector<weights::TensorUse> uses;
+  for (const model::GraphView* graph : model::AllGraphs(flat.view())) {
+    for (const std::string& name : graph->initializer_order) {
+      AddUse(graph->initializers.at(name), &uses);
+    }
+    for (const model::Node& node : graph->nodes) {
+      for (const model::Attribute& attribute : node.attributes) {
+        if (attribute.tensor) AddUse(*attribute.tensor, &uses);
+      }
+    }
+  }
+  return uses;
+}
+
 model::Layout LayoutOf(const container::Index& index) {
   auto places = std::make_shared<std::map<Digest, model::Placement>>();
   for (const container::Entry& entry : index.entries) {
@@ -170,6 +198,14 @@ std::vector<StoredContent> Package::contents() const {
                         entry.digest, entry.offset, entry.stored_size, entry.size});
   }
   return contents;
+}
+
+Result<WeightsSummary> Package::Weights(const std::string& variant) const {
+  if (!has_container()) return WeightsSummary{};
+  BCTX_ASSIGN_OR_RETURN(
+      const model::FlatModel flat,
+      package::OpenGraph(*state_, variant.empty() ? state_->VariantName() : variant));
+  return weights::ShareEqual(package::TensorUses(flat)).summary;
 }
 
 Result<std::string> Package::ReadContent(const Digest& digest) const {

@@ -10,6 +10,7 @@
 #include "container/container.h"
 #include "model/flat_model.h"
 #include "model/front.h"
+#include "weights/sharing.h"
 
 namespace backendctx {
 
@@ -53,6 +54,9 @@ Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
 
 // A manifest's partition as the encoder takes it.
 model::EncodedPartition ToEncoded(const manifest::Partition& partition);
+
+// Every tensor of the model that a container would hold, in the order of the graphs.
+std::vector<weights::TensorUse> TensorUses(const model::FlatModel& flat);
 
 // The structure digest of a partition, computed from the flat graph.
 Result<Digest> PartitionDigest(const model::FlatModel& flat,

@@ -48,6 +48,15 @@ struct Placement {
 };
 using Layout = std::function<std::optional<Placement>(const Digest&)>;
 
+// The values of the flat graph that the call of this partition passes, in the order of the function's
+// formals: activations, weights, then those constants that become operands. Integer (and bool and
+// string) Constant nodes do not: they are copied into the body.
+Result<std::vector<std::string>> CallOperands(const FlatModel& flat,
+                                              const EncodedPartition& partition);
+
+// Errors: InvalidArgument (a partition that is not closed, not convex or not of this graph),
+// Unimplemented (a construct that the function encoding cannot carry, named), ResourceExhausted (a
+// front beyond protobuf's limit). Bytes that stay inside are read through the flat model's sources.
 Result<std::string> EncodeFront(const FlatModel& flat, const std::vector<EncodedPartition>& partitions,
                                 const FrontTag& tag, const Layout& layout);
 
@@ -83,9 +92,10 @@ struct DecodedFront {
 
 Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits);
 
-// The body of a partition as a model of its own, inputs and outputs in the function's order, typed
-// where the flat graph's types are known: what proofs run and plug-ins are handed. Constants and
-// weights are inputs too.
+// The body of a partition as a model of its own, typed where the flat graph's types are known: what
+// proofs run and plug-ins are handed. Its inputs are those of CallOperands, in the same order (weights
+// and operand constants are inputs too), its outputs those of the partition; both have the formals'
+// names.
 Result<std::string> BodyModel(const FlatModel& flat, const EncodedPartition& partition);
 
 }  // namespace backendctx::model

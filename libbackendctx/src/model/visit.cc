@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace backendctx::model {
 namespace {
 
@@ -83,13 +85,13 @@ class NodeWalk {
   const NodeVisitor& visitor_;
 };
 
-void AddGraphs(GraphProto* graph, const std::string& path,
-               std::map<std::string, GraphProto*>* graphs) {
-  graphs->emplace(path, graph);
-  for (NodeProto& node : *graph->mutable_node()) {
-    for (AttributeProto& attribute : *node.mutable_attribute()) {
+void AddGraphs(const GraphProto& graph, const std::string& path,
+               std::map<std::string, const GraphProto*>* graphs) {
+  graphs->emplace(path, &graph);
+  for (const NodeProto& node : graph.node()) {
+    for (const AttributeProto& attribute : node.attribute()) {
       if (attribute.type() != AttributeProto::GRAPH || !attribute.has_g()) continue;
-      AddGraphs(attribute.mutable_g(), path + "/" + KeyOf(node) + "." + attribute.name(), graphs);
+      AddGraphs(attribute.g(), path + "/" + KeyOf(node) + "." + attribute.name(), graphs);
     }
   }
 }
@@ -97,15 +99,10 @@ void AddGraphs(GraphProto* graph, const std::string& path,
 void AddReads(const NodeProto& node, NameSet* reads);
 
 void AddCaptures(const GraphProto& graph, NameSet* captures) {
-  NameSet reads, defined;
-  for (const NodeProto& node : graph.node()) {
-    AddReads(node, &reads);
-    defined.insert(node.output().begin(), node.output().end());
-  }
+  NameSet reads;
+  for (const NodeProto& node : graph.node()) AddReads(node, &reads);
   for (const auto& output : graph.output()) reads.insert(output.name());
-  for (const auto& input : graph.input()) defined.insert(input.name());
-  for (const TensorProto& tensor : graph.initializer()) defined.insert(tensor.name());
-  for (const auto& sparse : graph.sparse_initializer()) defined.insert(sparse.values().name());
+  const NameSet defined = Definitions(graph);
   for (const std::string& name : reads) {
     if (!defined.count(name)) captures->insert(name);
   }
@@ -180,9 +177,17 @@ const std::string& KeyOf(const NodeProto& node) {
   return kNone;
 }
 
+std::map<std::string, const GraphProto*> GraphsByPath(const GraphProto& top) {
+  std::map<std::string, const GraphProto*> graphs;
+  AddGraphs(top, "", &graphs);
+  return graphs;
+}
+
 std::map<std::string, GraphProto*> GraphsByPath(GraphProto* top) {
   std::map<std::string, GraphProto*> graphs;
-  AddGraphs(top, "", &graphs);
+  for (const auto& [path, graph] : GraphsByPath(std::as_const(*top))) {
+    graphs.emplace(path, const_cast<GraphProto*>(graph));  // below `top`, which is ours to change
+  }
   return graphs;
 }
 
@@ -205,6 +210,35 @@ void CollectNames(const GraphProto& graph, NameSet* names) {
   for (const TensorProto& tensor : graph.initializer()) names->insert(tensor.name());
   for (const auto& sparse : graph.sparse_initializer()) names->insert(sparse.values().name());
   for (const NodeProto& node : graph.node()) CollectNames(node, names);
+}
+
+NameSet Definitions(const GraphProto& graph) {
+  NameSet defined;
+  for (const auto& input : graph.input()) defined.insert(input.name());
+  for (const TensorProto& tensor : graph.initializer()) defined.insert(tensor.name());
+  for (const auto& sparse : graph.sparse_initializer()) defined.insert(sparse.values().name());
+  for (const NodeProto& node : graph.node()) {
+    defined.insert(node.output().begin(), node.output().end());
+  }
+  return defined;
+}
+
+void RenameReads(const Renames& renames, NodeProto* node) {
+  if (renames.empty()) return;
+  const auto rename = [&renames](std::string* name) {
+    if (const auto found = renames.find(*name); found != renames.end()) *name = found->second;
+  };
+  for (std::string& input : *node->mutable_input()) rename(&input);
+  for (GraphProto* graph : Subgraphs(node)) {
+    Renames visible = renames;
+    for (const std::string& name : Definitions(*graph)) visible.erase(name);
+    for (NodeProto& inner : *graph->mutable_node()) RenameReads(visible, &inner);
+    for (auto& output : *graph->mutable_output()) {
+      if (const auto found = visible.find(output.name()); found != visible.end()) {
+        output.set_name(found->second);
+      }
+    }
+  }
 }
 
 }  // namespace backendctx::model

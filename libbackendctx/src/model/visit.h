@@ -10,7 +10,9 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "backendctx/status.h"
 #include "onnx/onnx_pb.h"
@@ -38,6 +40,7 @@ const std::string& KeyOf(const onnx::NodeProto& node);
 
 // Graphs of the main graph's tree by their path (docs/format.md, "Graph paths").
 std::map<std::string, onnx::GraphProto*> GraphsByPath(onnx::GraphProto* top);
+std::map<std::string, const onnx::GraphProto*> GraphsByPath(const onnx::GraphProto& top);
 
 using NameSet = std::unordered_set<std::string>;
 
@@ -46,5 +49,13 @@ NameSet Reads(const onnx::NodeProto& node);
 // Every value name that occurs in a graph, subgraphs included.
 void CollectNames(const onnx::GraphProto& graph, NameSet* names);
 void CollectNames(const onnx::NodeProto& node, NameSet* names);
+// What one graph level defines: inputs, initializers, outputs of nodes.
+NameSet Definitions(const onnx::GraphProto& graph);
+
+using Renames = std::unordered_map<std::string, std::string>;
+
+// Renames what nodes read, captures of their subgraphs included; a subgraph that defines a name
+// itself keeps it.
+void RenameReads(const Renames& renames, onnx::NodeProto* node);
 
 }  // namespace backendctx::model

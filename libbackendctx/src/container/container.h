@@ -9,7 +9,7 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,23 +51,26 @@ using Source = std::function<Status(const Sink&)>;
 
 struct Item {
   Kind kind = Kind::kTensor;
-  Digest digest;       // of the decoded bytes; checked again while writing
+  Digest digest;  // of the decoded bytes; checked again while writing
   uint64_t size = 0;
-  Source source;       // the decoded bytes
+  Source source;                    // the decoded bytes
   Storage storage = Storage::kRaw;  // kRaw, kZstd, kInline or kAbsent
   int zstd_level = 3;
   std::string detail;
 };
 
 // Lays out `items` (manifest first, signatures second, the rest in the order given; zstd items are
-// compressed into memory or a spill file first) and tells the name before anything is written.
+// compressed first, and kept where they are small) and tells the name before anything is written.
+// A zstd item that does not shrink, or shrinks more than kMaxRatio times, is stored raw.
+// InvalidArgument: order, a content twice, an empty content, a kind that must be raw.
 class Writer {
  public:
   static Result<Writer> Make(std::vector<Item> items);
   const Index& index() const;
   const Digest& index_digest() const;
   std::string FileName(const std::string& stem) const;  // "STEM-<12 hex>.bctx"
-  // Streams everything into `file` and syncs it; a source whose bytes differ is an error.
+  // Streams everything into `file` and syncs it. Corrupt when a source gives other bytes than its
+  // digest says.
   Status Write(os::File* file) const;
   Result<std::string> ToBytes() const;  // for embedding and tests
 

@@ -1,0 +1,225 @@
+// Into and out of lanes: queries, outputs and masks have rows in memory where the kernel wants rows
+// in lanes. Tensors with adjacent channels (or keys) go through square in-register transposes,
+// others through scalar copies.
+#include "compiler/emit.h"
+#include "compiler/math.h"
+
+namespace backendctx::cpu_attention {
+
+using llvm::Value;
+
+llvm::Value* Emitter::Int(Value* args, size_t offset) {
+  return ir.b().CreateAlignedLoad(ir.i64(), ir.At(args, static_cast<int64_t>(offset)),
+                                  llvm::Align(8));
+}
+
+llvm::Value* Emitter::Pointer(Value* args, size_t offset) {
+  return ir.b().CreateAlignedLoad(ir.ptr(), ir.At(args, static_cast<int64_t>(offset)),
+                                  llvm::Align(8));
+}
+
+llvm::Value* Emitter::StrideBytes(Value* args, size_t offset, bool unit) {
+  return unit ? ir.I64(4) : ir.Mul(Int(args, offset), ir.I64(4));
+}
+
+llvm::Function* EmitLoadQueries(Emitter& e) {
+  Ir& ir = e.ir;
+  const int tile = e.plan.q_tile(), width = e.plan.target->transpose;
+  const int head_size = e.plan.qk_head_size;
+  llvm::Function* function = ir.BeginFunction("load_queries", {ir.ptr(), ir.ptr(), ir.i64()});
+  Value *args = function->getArg(0), *out = function->getArg(1), *first = function->getArg(2);
+  Value* q = e.Pointer(args, offsetof(KernelArgs, q));
+  Value* stride = e.StrideBytes(args, offsetof(KernelArgs, q_stride), e.plan.q.unit_sequence());
+  Value* channel = e.StrideBytes(args, offsetof(KernelArgs, q_channel), e.plan.q.unit_channel());
+  Value* last = ir.Sub(e.Int(args, offsetof(KernelArgs, rows)), ir.I64(1));
+  const float scale = e.plan.scale_in_q ? e.plan.scale : 1.F;
+  auto row_at = [&](Value* row) {
+    return ir.At(q, ir.Mul(ir.MinI64(ir.Add(first, row), last), stride));
+  };
+
+  if (e.plan.q.unit_channel()) {
+    auto* square = llvm::FixedVectorType::get(ir.f32(), static_cast<unsigned>(width));
+    ir.For(ir.I64(0), ir.I64(tile), width, [&](Value* lane) {
+      Ir::Values rows;
+      for (int i = 0; i < width; ++i) rows.push_back(row_at(ir.Add(lane, ir.I64(i))));
+      Value* lanes_out = ir.AtFloat(out, lane);
+      ir.For(ir.I64(0), ir.I64(head_size), width, [&](Value* d) {
+        Ir::Values block;
+        for (Value* row : rows) block.push_back(ir.LoadUnaligned(square, ir.AtFloat(row, d)));
+        block = Transpose(ir, block);
+        for (int i = 0; i < width; ++i) {
+          Value* scaled = ir.b().CreateFMul(block[static_cast<size_t>(i)],
+                                            ir.SplatTo(width, ir.F32(scale)));
+          Value* at = ir.AtFloat(lanes_out, ir.Mul(ir.Add(d, ir.I64(i)), ir.I64(tile)));
+          ir.StoreUnaligned(scaled, at);
+        }
+      });
+    });
+  } else {
+    ir.For(ir.I64(0), ir.I64(tile), 1, [&](Value* lane) {
+      Value* row = row_at(lane);
+      ir.For(ir.I64(0), ir.I64(head_size), 1, [&](Value* d) {
+        Value* x = ir.LoadFloat(ir.At(row, ir.Mul(d, channel)));
+        ir.StoreFloat(ir.b().CreateFMul(x, ir.F32(scale)),
+                      ir.AtFloat(out, ir.Add(ir.Mul(d, ir.I64(tile)), lane)));
+      });
+    });
+  }
+  ir.b().CreateRetVoid();
+  return function;
+}
+
+namespace {
+
+// sum[lane] = 1 / sum[lane]; where no key had weight, what the partition wants of such a row.
+void InvertSums(Emitter& e, Value* sum) {
+  Ir& ir = e.ir;
+  for (int v = 0; v < e.plan.target->vectors; ++v) {
+    Value* at = ir.At(sum, int64_t{4} * v * ir.lanes());
+    Value* total = ir.LoadVec(at);
+    Value* inverse = ir.b().CreateFDiv(ir.VecOf(1.F), total);
+    if (e.plan.masked_row == BCTX_MASKED_ROW_ZERO) {
+      Value* none = ir.b().CreateFCmpOEQ(total, ir.VecOf(0.F));
+      inverse = ir.b().CreateSelect(none, ir.VecOf(0.F), inverse);
+    }
+    ir.StoreVec(inverse, at);
+  }
+}
+
+}  // namespace
+
+llvm::Function* EmitStoreOutput(Emitter& e) {
+  Ir& ir = e.ir;
+  const int tile = e.plan.q_tile(), width = e.plan.target->transpose;
+  const int head_size = e.plan.v_head_size;
+  llvm::Function* function =
+      ir.BeginFunction("store_output", {ir.ptr(), ir.ptr(), ir.ptr(), ir.i64()});
+  Value *args = function->getArg(0), *out = function->getArg(1);
+  Value *sum = function->getArg(2), *first = function->getArg(3);
+  Value* y = e.Pointer(args, offsetof(KernelArgs, y));
+  Value* stride = e.StrideBytes(args, offsetof(KernelArgs, y_stride), e.plan.y.unit_sequence());
+  Value* channel = e.StrideBytes(args, offsetof(KernelArgs, y_channel), e.plan.y.unit_channel());
+  Value* rows = ir.MinI64(ir.Sub(e.Int(args, offsetof(KernelArgs, rows)), first), ir.I64(tile));
+  InvertSums(e, sum);
+
+  auto store_one = [&](Value* lane) {
+    Value* row = ir.At(y, ir.Mul(ir.Add(first, lane), stride));
+    Value* inverse = ir.LoadFloat(ir.AtFloat(sum, lane));
+    ir.For(ir.I64(0), ir.I64(head_size), 1, [&](Value* d) {
+      Value* x = ir.LoadFloat(ir.AtFloat(out, ir.Add(ir.Mul(d, ir.I64(tile)), lane)));
+      ir.StoreFloat(ir.b().CreateFMul(x, inverse), ir.At(row, ir.Mul(d, channel)));
+    });
+  };
+  Value* done = ir.I64(0);
+  if (e.plan.y.unit_channel()) {
+    auto* square = llvm::FixedVectorType::get(ir.f32(), static_cast<unsigned>(width));
+    done = ir.b().CreateAnd(rows, ir.I64(-width));
+    ir.For(ir.I64(0), done, width, [&](Value* lane) {
+      Ir::Values row;
+      for (int i = 0; i < width; ++i) {
+        row.push_back(ir.At(y, ir.Mul(ir.Add(ir.Add(first, lane), ir.I64(i)), stride)));
+      }
+      Value* inverse = ir.LoadUnaligned(square, ir.AtFloat(sum, lane));
+      ir.For(ir.I64(0), ir.I64(head_size), width, [&](Value* d) {
+        Ir::Values block;
+        for (int i = 0; i < width; ++i) {
+          Value* at = ir.AtFloat(out, ir.Add(ir.Mul(ir.Add(d, ir.I64(i)), ir.I64(tile)), lane));
+          block.push_back(ir.b().CreateFMul(ir.LoadUnaligned(square, at), inverse));
+        }
+        block = Transpose(ir, block);
+        for (size_t i = 0; i < block.size(); ++i) {
+          ir.StoreUnaligned(block[i], ir.AtFloat(row[i], d));
+        }
+      });
+    });
+  }
+  ir.For(done, rows, 1, store_one);
+  ir.b().CreateRetVoid();
+  return function;
+}
+
+namespace {
+
+// One mask element, or `width` adjacent ones, as what the score step takes: the addend, or for a
+// bool mask zero where the key is kept and minus infinity where not. stride in elements.
+Value* LoadMask(Emitter& e, int mask, Value* row, Value* index, int width) {
+  Ir& ir = e.ir;
+  const bool add = e.plan.masks[static_cast<size_t>(mask)].kind == BCTX_MASK_ADD;
+  auto type = [&](llvm::Type* element) -> llvm::Type* {
+    return width == 1 ? element
+                      : llvm::FixedVectorType::get(element, static_cast<unsigned>(width));
+  };
+  if (add) return ir.LoadUnaligned(type(ir.f32()), ir.AtFloat(row, index));
+  Value* bytes = ir.LoadUnaligned(type(ir.i8()), ir.At(row, index));
+  Value* keep = ir.b().CreateICmpNE(bytes, llvm::Constant::getNullValue(bytes->getType()));
+  auto* infinity = llvm::ConstantFP::getInfinity(type(ir.f32()), true);
+  return ir.b().CreateSelect(keep, llvm::Constant::getNullValue(type(ir.f32())), infinity);
+}
+
+Value* MaskRow(Emitter& e, int mask, Value* data, Value* row, Value* row_stride) {
+  const bool add = e.plan.masks[static_cast<size_t>(mask)].kind == BCTX_MASK_ADD;
+  Value* elements = e.ir.Mul(row, row_stride);
+  return add ? e.ir.AtFloat(data, elements) : e.ir.At(data, elements);
+}
+
+}  // namespace
+
+llvm::Function* EmitRowMask(Emitter& e, int mask) {
+  Ir& ir = e.ir;
+  llvm::Function* function = ir.BeginFunction("row_mask_" + std::to_string(mask),
+                                              {ir.ptr(), ir.ptr(), ir.i64(), ir.i64()});
+  Value *out = function->getArg(0), *data = function->getArg(1);
+  Value *key_stride = function->getArg(2), *keys = function->getArg(3);
+  const int tile = e.plan.q_tile();
+  ir.For(ir.I64(0), keys, 1, [&](Value* key) {
+    Value* x = ir.Splat(LoadMask(e, mask, data, ir.Mul(key, key_stride), 1));
+    Value* at = ir.AtFloat(out, ir.Mul(key, ir.I64(tile)));
+    for (int v = 0; v < e.plan.target->vectors; ++v) {
+      ir.StoreVec(x, ir.At(at, int64_t{4} * v * ir.lanes()));
+    }
+  });
+  ir.b().CreateRetVoid();
+  return function;
+}
+
+llvm::Function* EmitTileMask(Emitter& e, int mask) {
+  Ir& ir = e.ir;
+  const int tile = e.plan.q_tile(), width = e.plan.target->transpose;
+  llvm::Function* function =
+      ir.BeginFunction("tile_mask_" + std::to_string(mask),
+                       {ir.ptr(), ir.ptr(), ir.i64(), ir.i64(), ir.i64(), ir.i64()});
+  Value *out = function->getArg(0), *data = function->getArg(1);
+  Value *row_stride = function->getArg(2), *key_stride = function->getArg(3);
+  Value *rows = function->getArg(4), *keys = function->getArg(5);
+  Value* last = ir.Sub(rows, ir.I64(1));
+  auto row_at = [&](Value* lane) {
+    return MaskRow(e, mask, data, ir.MinI64(lane, last), row_stride);
+  };
+
+  Value* adjacent = ir.b().CreateICmpEQ(key_stride, ir.I64(1));
+  Value* whole = ir.b().CreateAnd(keys, ir.I64(-width));
+  Value* done = ir.b().CreateSelect(adjacent, whole, ir.I64(0));
+  ir.For(ir.I64(0), done, width, [&](Value* key) {
+    ir.For(ir.I64(0), ir.I64(tile), width, [&](Value* lane) {
+      Ir::Values block;
+      for (int i = 0; i < width; ++i) {
+        block.push_back(LoadMask(e, mask, row_at(ir.Add(lane, ir.I64(i))), key, width));
+      }
+      block = Transpose(ir, block);
+      for (int i = 0; i < width; ++i) {
+        Value* at = ir.Add(ir.Mul(ir.Add(key, ir.I64(i)), ir.I64(tile)), lane);
+        ir.StoreUnaligned(block[static_cast<size_t>(i)], ir.AtFloat(out, at));
+      }
+    });
+  });
+  ir.For(done, keys, 1, [&](Value* key) {
+    ir.For(ir.I64(0), ir.I64(tile), 1, [&](Value* lane) {
+      Value* x = LoadMask(e, mask, row_at(lane), ir.Mul(key, key_stride), 1);
+      ir.StoreFloat(x, ir.AtFloat(out, ir.Add(ir.Mul(key, ir.I64(tile)), lane)));
+    });
+  });
+  ir.b().CreateRetVoid();
+  return function;
+}
+
+}  // namespace backendctx::cpu_attention

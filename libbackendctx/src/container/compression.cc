@@ -5,6 +5,7 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <vector>
 
@@ -65,14 +66,21 @@ class Compressor {
   bool ok_ = false;
 };
 
-// What the frame's header says, RFC 8878, section 3.1.1.1.
+// The window that the descriptor asks for, RFC 8878, section 3.1.1.1.2.
+uint64_t Window(uint8_t descriptor) {
+  const uint64_t base = uint64_t{1} << (10 + (descriptor >> 3));
+  return base + base / 8 * (descriptor & 7);
+}
+
+// What the frame's header says, RFC 8878, section 3.1.1.1. The window is checked here because zstd
+// does not look at it where it can decode in one step.
 Status CheckFrameHeader(ByteView frame, uint64_t size) {
   if (frame.size() < 5 || base::LoadLittle<uint32_t>(frame.data()) != 0xfd2fb528u) {
     return Malformed("another start", "the magic of a zstd frame");
   }
   const uint8_t descriptor = frame[4];
   const bool single_segment = (descriptor & 0x20) != 0;
-  if ((descriptor & 0x08) != 0) return Malformed("a reserved bit", "none");
+  if ((descriptor & 0x18) != 0) return Malformed("a reserved or unused bit", "none");
   if ((descriptor & 0x04) == 0) return Malformed("no checksum", "one");
   if ((descriptor & 0x03) != 0) return Malformed("a dictionary", "none");
   const size_t at = single_segment ? 5 : 6;
@@ -84,6 +92,11 @@ Status CheckFrameHeader(ByteView frame, uint64_t size) {
   if (declared != size) {
     return Malformed(fmt::format("{} bytes decoded", declared), fmt::format("{}", size));
   }
+  const uint64_t window = single_segment ? size : Window(frame[5]);
+  if (window > kMaxWindow) {
+    return Malformed(fmt::format("a window of {} bytes", window),
+                     fmt::format("at most {}", kMaxWindow));
+  }
   return OkStatus();
 }
 
@@ -92,7 +105,8 @@ class Decompressor {
   Decompressor(uint64_t size, const Sink& sink)
       : size_(size), sink_(sink), buffer_(ZSTD_DStreamOutSize()), context_(ZSTD_createDCtx()) {
     ok_ = context_ != nullptr &&
-          !ZSTD_isError(ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog));
+          !ZSTD_isError(ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax,
+                                               std::countr_zero(kMaxWindow)));
   }
 
   bool ok() const { return ok_; }

@@ -10,7 +10,7 @@
 
 namespace backendctx::container {
 
-inline constexpr int kMaxWindowLog = 23;
+inline constexpr uint64_t kMaxWindow = 8 << 20;  // what RFC 8878 asks every decoder to take
 
 // Compresses what `source` gives, `size` bytes, into `sink`.
 Status Compress(const Source& source, uint64_t size, int level, const Sink& sink);

@@ -71,6 +71,7 @@ struct Reader::State {
   os::File file;
   OpenOptions options;
   Index index;
+  uint64_t head_size = 0;  // what index_digest is of; a newer writer's records may be longer
   Digest index_digest;
   std::vector<const Entry*> sorted;  // into index.entries, by kind and digest
 
@@ -133,6 +134,7 @@ Result<Reader> Reader::Open(os::File file, const OpenOptions& options) {
   Result<Index> index = ParseHead(base::AsBytes(*head), file_size, options.head);
   if (!index) return index.status().InFile(path);
   state->index = std::move(*index);
+  state->head_size = head->size();
   state->index_digest = crypto::Sha256(*head);
   for (const Entry& entry : state->index.entries) state->sorted.push_back(&entry);
   std::sort(state->sorted.begin(), state->sorted.end(),
@@ -186,7 +188,7 @@ Status Reader::Check(const Entry& entry) const {
 }
 
 Status Reader::CheckGaps() const {
-  uint64_t end = EncodeHead(state_->index).size();
+  uint64_t end = state_->head_size;
   for (const Entry& entry : state_->index.entries) {
     if (!IsStored(entry.storage)) continue;
     uint64_t at = end;

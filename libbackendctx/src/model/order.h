@@ -1,4 +1,4 @@
-// A stable topological order. Internal to model.
+// A stable topological order, for model and scope.
 #pragma once
 
 #include <cstddef>

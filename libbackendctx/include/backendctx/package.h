@@ -41,6 +41,7 @@ enum class SignatureState { kTrusted, kUnknownKey };
 struct Signature {
   std::string key;  // id
   SignatureState state = SignatureState::kUnknownKey;
+  PublicKey public_key{};  // as the package carries it; it verified, and that is no reason to trust it
 };
 
 struct Trust {

@@ -1,5 +1,7 @@
 #include "package/signatures.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "crypto/dsse.h"
 #include "fmt/format.h"
@@ -20,10 +22,13 @@ Result<Trust> CheckSignatures(const container::Reader& reader, const std::string
                         manifest::ParseEnvelope(base::AsBytes(bytes)));
   BCTX_ASSIGN_OR_RETURN(const std::vector<crypto::JudgedSignature> judged,
                         crypto::Verify(envelope, manifest, trusted));
-  for (const crypto::JudgedSignature& signature : judged) {
-    const bool known = signature.state == crypto::SignatureState::kTrusted;
-    trust.signatures.push_back(
-        {signature.key_id, known ? SignatureState::kTrusted : SignatureState::kUnknownKey});
+  for (size_t i = 0; i < judged.size(); ++i) {
+    const bool known = judged[i].state == crypto::SignatureState::kTrusted;
+    PublicKey key;
+    const std::string& carried = envelope.signatures[i].public_key;  // 32 bytes: Verify has looked
+    std::copy_n(carried.begin(), std::min(carried.size(), key.bytes.size()), key.bytes.begin());
+    trust.signatures.push_back({judged[i].key_id,
+                                known ? SignatureState::kTrusted : SignatureState::kUnknownKey, key});
     trust.trusted = trust.trusted || known;
   }
   if (!trust.trusted) {

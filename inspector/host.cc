@@ -1,0 +1,46 @@
+// bctx-inspect host: what this machine is, as `why --profile` takes it.
+
+#include <backendctx/selection.h>
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "inspector/verbs.h"
+#include "tools_common/text.h"
+
+namespace backendctx::tools {
+namespace {
+
+std::string FactText(const HostProfile::Fact& fact) {
+  if (const auto* text = std::get_if<std::string>(&fact)) return Escape(*text);
+  if (const auto* number = std::get_if<int64_t>(&fact)) return fmt::format("{}", *number);
+  return Escape(Join(std::get<std::vector<std::string>>(fact), " "));
+}
+
+int HostVerb(bool json) {
+  const HostProfile profile = HostProfile::Detect();
+  if (json) {
+    Print(profile.ToJson());
+    Print("\n");
+    return 0;
+  }
+  constexpr size_t kIndent = 16;
+  for (const auto& [key, fact] : profile.facts) {
+    const std::string text = Wrap(FactText(fact), kIndent);
+    Print(
+        fmt::format("{:<{}}{}", key, kIndent, text.size() > kIndent ? text.substr(kIndent) : "\n"));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddHost(CommandLine& line) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App* verb =
+      line.Verb("host", "this machine's profile", "bctx-inspect host --json > host.json",
+                [json] { return HostVerb(*json); });
+  verb->add_flag("--json", *json, "print it as --profile takes it");
+}
+
+}  // namespace backendctx::tools

@@ -1,0 +1,17 @@
+#include <backendctx/version.h>
+#include <fmt/format.h>
+
+#include "packager/verbs.h"
+
+int main(int argc, char** argv) {
+  using namespace backendctx;
+  const std::string version =
+      fmt::format("bctx-pack {}\nonnx {}\nONNX Runtime API {}\nLLVM {}", LibraryVersion(),
+                  BCTX_ONNX_VERSION, BCTX_ORT_API, BCTX_LLVM_VERSION);
+  tools::CommandLine line("bctx-pack", "makes and changes BackendContext packages", version);
+  tools::AddPack(line);
+  tools::AddRestore(line);
+  tools::AddKeygen(line);
+  tools::AddTrust(line);
+  return line.Run(argc, argv);
+}

@@ -1,0 +1,195 @@
+// bctx-pack pack: flags -> PackOptions, Pack, the report as text or JSON.
+
+#include <backendctx/pack.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+
+#include "packager/pack_report.h"
+#include "packager/verbs.h"
+#include "tools_common/installation.h"
+#include "tools_common/text.h"
+#include "tools_common/user_files.h"
+
+namespace backendctx::tools {
+namespace {
+
+struct Flags {
+  std::string model, output, key, key_variable, compress = "none", encoding = "function";
+  std::vector<std::string> backends;
+  std::string targets = "all";
+  bool no_sign = false, json = false, explain = false;
+  PackOptions options;
+};
+
+// NAME[,key=value]...
+Result<BackendRequest> ParseBackend(const std::string& text) {
+  const std::vector<std::string> parts = Split(text, ',');
+  if (parts.empty()) return Status(StatusCode::kInvalidArgument, "--backend: found no name");
+  BackendRequest request{.name = parts.front(), .options = {}};
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const size_t equals = parts[i].find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Status(
+          StatusCode::kInvalidArgument,
+          fmt::format("--backend {}: found {}, expected key=value", parts.front(), parts[i]));
+    }
+    if (!request.options.emplace(parts[i].substr(0, equals), parts[i].substr(equals + 1)).second) {
+      return Status(
+          StatusCode::kInvalidArgument,
+          fmt::format("--backend {}: found {} twice", parts.front(), parts[i].substr(0, equals)));
+    }
+  }
+  return request;
+}
+
+// none | zstd[:LEVEL]
+Status ParseCompression(const std::string& text, PackOptions* options) {
+  if (text == "none") return OkStatus();
+  options->compress_blobs = true;
+  if (text == "zstd") return OkStatus();
+  char* end = nullptr;
+  const std::string level = text.rfind("zstd:", 0) == 0 ? text.substr(5) : "";
+  options->zstd_level = static_cast<int>(std::strtol(level.c_str(), &end, 10));
+  if (!level.empty() && *end == '\0' && options->zstd_level >= 1 && options->zstd_level <= 19) {
+    return OkStatus();
+  }
+  return Status(
+      StatusCode::kInvalidArgument,
+      fmt::format("--compress: found {}, expected none, zstd or zstd:1 to zstd:19", text));
+}
+
+Result<SigningKey> KeyFromVariable(const std::string& variable) {
+  const char* value = std::getenv(variable.c_str());
+  if (value == nullptr) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("--key-env: found no environment variable {}", variable));
+  }
+  return SigningKey::FromPem(value);
+}
+
+// The key to sign with; nothing under --no-sign, and in a dry run that would have to make one.
+Result<std::optional<SigningKey>> ChooseKey(const Flags& flags) {
+  if (flags.no_sign) return std::optional<SigningKey>();
+  if (!flags.key.empty()) {
+    BCTX_ASSIGN_OR_RETURN(SigningKey key, SigningKey::Load(flags.key));
+    return std::optional<SigningKey>(std::move(key));
+  }
+  if (!flags.key_variable.empty()) {
+    BCTX_ASSIGN_OR_RETURN(SigningKey key, KeyFromVariable(flags.key_variable));
+    return std::optional<SigningKey>(std::move(key));
+  }
+  // A run that is going to fail or to write nothing makes no key.
+  const bool pointless = flags.options.dry_run || access(flags.model.c_str(), R_OK) != 0;
+  if (pointless && !UserSigningKeyExists()) return std::optional<SigningKey>();
+  BCTX_ASSIGN_OR_RETURN(UserKey user, UserSigningKey());
+  if (user.created) {
+    Note(fmt::format("made your signing key {} and put it on your trust list: {}",
+                     user.key.Public().Id(), Escape(user.path)));
+  }
+  return std::optional<SigningKey>(std::move(user.key));
+}
+
+Status FillOptions(Flags* flags) {
+  PackOptions& options = flags->options;
+  if (flags->encoding != "function") {
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("--encoding: found {}, this version writes function", flags->encoding));
+  }
+  if (!flags->backends.empty()) options.backends.clear();
+  for (const std::string& backend : flags->backends) {
+    BCTX_ASSIGN_OR_RETURN(options.backends.emplace_back(), ParseBackend(backend));
+  }
+  options.targets = Split(flags->targets, ',');
+  if (options.targets.empty()) {
+    return Status(StatusCode::kInvalidArgument, "--target: found no name");
+  }
+  BCTX_RETURN_IF_ERROR(ParseCompression(flags->compress, &options));
+  if (options.proof.ort_library.empty()) options.proof.ort_library = FindRuntimeLibrary();
+  options.proof.folder = ProgramFolder();
+  options.proof.emulators = FindEmulators();
+  options.proof.temporary_folder = TemporaryFolder();
+  if (options.proof.ort_library.empty()) {
+    Warn(
+        "found no ONNX Runtime library beside libbackendctx.so: contexts stay unproved; "
+        "give --ort FILE");
+  }
+  return OkStatus();
+}
+
+Result<PackReport> RunPack(Flags* flags, std::string* signer) {
+  BCTX_RETURN_IF_ERROR(FillOptions(flags));
+  Progress progress;
+  flags->options.progress = [&](const std::string& stage, uint64_t done, uint64_t total) {
+    progress.Update(stage, done, total);
+  };
+  BCTX_ASSIGN_OR_RETURN(std::optional<SigningKey> key, ChooseKey(*flags));
+  flags->options.key = key ? &*key : nullptr;
+  if (key) *signer = key->Public().Id();
+  return Pack(flags->model, flags->output, flags->options);
+}
+
+int PackVerb(Flags* flags) {
+  std::string signer;
+  const Result<PackReport> report = RunPack(flags, &signer);
+  if (!report) return Fail(report.error());
+  if (flags->json) {
+    PrintJson(PackReportJson(*report, flags->model, signer, flags->options.dry_run));
+  } else {
+    Print(PackReportText(*report, flags->model, signer, flags->options.dry_run, flags->explain));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddPack(CommandLine& line) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* verb = line.Verb("pack", "makes a package out of an ONNX model",
+                             "bctx-pack pack model.onnx -o package.onnx --target host",
+                             [flags] { return PackVerb(flags.get()); });
+  PackOptions& options = flags->options;
+  verb->add_option("MODEL", flags->model, "the ONNX model")->required()->type_name("");
+  verb->add_option("-o,--output", flags->output, "the package to write")
+      ->required()
+      ->type_name("FILE");
+  verb->add_option("--backend", flags->backends, "a backend and its options; again for more")
+      ->allow_extra_args(false)
+      ->type_name("NAME[,key=value]...");
+  verb->add_option("--target", flags->targets, "host, all, or names with commas between (all)")
+      ->type_name("LIST");
+  verb->add_option("--encoding", flags->encoding, "how the front carries the scopes (function)")
+      ->type_name("NAME");
+  verb->add_option("--compress", flags->compress, "of compiled code: none or zstd[:LEVEL] (none)")
+      ->type_name("HOW");
+  auto* key = verb->add_option("--key", flags->key, "sign with this key")->type_name("FILE");
+  auto* env =
+      verb->add_option("--key-env", flags->key_variable, "sign with the key in this variable")
+          ->type_name("VAR");
+  auto* none = verb->add_flag("--no-sign", flags->no_sign, "do not sign; nobody runs the code");
+  key->excludes(env)->excludes(none);
+  env->excludes(none);
+  verb->add_option("--name", options.name, "of the package (the model's file name)")
+      ->type_name("NAME");
+  verb->add_option("--sequence", options.sequence, "grows with each release of a name (0)")
+      ->type_name("N");
+  verb->add_option("--plugin", options.plugins, "one more backend plug-in")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  verb->add_option("--ort", options.proof.ort_library, "ONNX Runtime's library, for proofs")
+      ->type_name("FILE");
+  verb->add_option("--dump-ir", options.dump_folder, "leave intermediate forms in this folder")
+      ->type_name("DIR");
+  verb->add_flag("--dry-run", options.dry_run, "do everything but write");
+  verb->add_flag("--explain", flags->explain,
+                 "list every region that was taken, and each that was not");
+  verb->add_flag("--require-context", options.require_context, "fail (6) when nothing is compiled");
+  verb->add_flag("--force", options.force, "replace an existing output");
+  verb->add_flag("--json", flags->json, "print the report as JSON");
+}
+
+}  // namespace backendctx::tools

@@ -1,0 +1,176 @@
+#include "packager/pack_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tools_common/terminal.h"
+#include "tools_common/text.h"
+
+namespace backendctx::tools {
+namespace {
+
+std::string Line(const std::string& label, const std::string& text) {
+  std::string wrapped = Wrap(text, 14);
+  return "  " + Paint(Style::kDim, fmt::format("{:<12}", label)) +
+         (wrapped.size() > 14 ? wrapped.substr(14) : "\n");
+}
+
+double CompileSeconds(const PackReport& report) {
+  double seconds = 0;
+  for (const CompiledContext& context : report.contexts) seconds += context.compile_seconds;
+  return seconds;
+}
+
+// "6 dynamo, 1 attention-23"
+std::string Forms(const PackReport& report) {
+  std::map<std::string, uint64_t> forms;
+  for (const TakenRegion& region : report.taken) ++forms[region.form];
+  std::vector<std::string> parts;
+  for (const auto& [form, count] : forms)
+    parts.push_back(fmt::format("{} {}", count, Escape(form)));
+  return Join(parts, ", ");
+}
+
+std::string Targets(const PackReport& report) {
+  std::map<std::string, uint64_t> targets;
+  for (const CompiledContext& context : report.contexts) ++targets[context.target];
+  std::vector<std::string> parts;
+  for (const auto& [target, count] : targets) parts.push_back(fmt::format("{} {}", target, count));
+  return Join(parts, ", ");
+}
+
+std::string ProofLines(const PackReport& report) {
+  uint64_t passed = 0;
+  double largest = 0;
+  std::map<std::string, std::set<std::string>> reasons;  // reason -> targets
+  for (const CompiledContext& context : report.contexts) {
+    if (context.proof.passed) {
+      ++passed;
+      largest = std::max(largest, context.largest_error);
+    } else {
+      reasons[context.proof.reason].insert(context.target);
+    }
+  }
+  std::string text;
+  if (passed > 0) {
+    text +=
+        Line("proved", fmt::format("{} by running beside the body, largest error {:.1e} of scale",
+                                   Plural(passed, "context"), largest));
+  }
+  for (const auto& [reason, targets] : reasons) {
+    text += Line("unproved", fmt::format("{}: {}", fmt::join(targets, ", "), Escape(reason)));
+  }
+  return text;
+}
+
+std::string TakenTable(const PackReport& report) {
+  Table table({Align::kLeft, Align::kLeft, Align::kRight, Align::kLeft});
+  for (const TakenRegion& region : report.taken) {
+    table.Row({Escape(region.partition), Escape(region.form), Plural(region.nodes, "node"),
+               Escape(region.graph_path.empty() ? "top level" : region.graph_path)});
+  }
+  return table.empty() ? "" : "taken\n" + table.Text(2);
+}
+
+std::string UntakenList(const PackReport& report, size_t limit) {
+  std::string text;
+  size_t shown = 0;
+  for (const UntakenRegion& region : report.not_taken) {
+    if (shown++ == limit) {
+      text += fmt::format("  and {} more; --explain lists all\n", report.not_taken.size() - limit);
+      break;
+    }
+    const std::string where = region.graph_path.empty() ? "" : " in " + region.graph_path;
+    text += Wrap(fmt::format("{} ({}){}: {}", Escape(region.node), Escape(region.op), Escape(where),
+                             Escape(region.reason)),
+                 2);
+  }
+  return text.empty() ? "" : "looked like attention, not taken\n" + text;
+}
+
+std::string SizeLine(const PackReport& report) {
+  const uint64_t total = report.front_bytes + report.container_bytes;
+  const uint64_t code = report.blob_bytes;
+  return Line("size", fmt::format("front {}, container {}, of these {} compiled code",
+                                  HumanBytes(report.front_bytes),
+                                  HumanBytes(report.container_bytes), HumanBytes(code))) +
+         Line("",
+              fmt::format("without code {} more than graph and weights",
+                          HumanBytes(total - code - std::min(total - code, report.model_bytes))));
+}
+
+}  // namespace
+
+Json PackReportJson(const PackReport& report, const std::string& model, const std::string& signer,
+                    bool dry_run) {
+  Json json = NewReport();
+  json["model"] = model;
+  json["front"] = report.front;
+  json["container"] = report.container;
+  json["dry_run"] = dry_run;
+  json["signed_by"] = signer.empty() ? Json() : Json(signer);
+  json["taken"] = Json::array();
+  for (const TakenRegion& region : report.taken) {
+    json["taken"].push_back({{"partition", region.partition},
+                             {"graph_path", region.graph_path},
+                             {"form", region.form},
+                             {"nodes", region.nodes},
+                             {"structure_digest", region.structure_digest}});
+  }
+  json["not_taken"] = Json::array();
+  for (const UntakenRegion& region : report.not_taken) {
+    json["not_taken"].push_back({{"graph_path", region.graph_path},
+                                 {"node", region.node},
+                                 {"op", region.op},
+                                 {"reason", region.reason}});
+  }
+  json["distinct_partitions"] = report.distinct_partitions;
+  json["contexts"] = Json::array();
+  for (const CompiledContext& context : report.contexts) {
+    json["contexts"].push_back({{"id", context.id},
+                                {"partition", context.partition},
+                                {"backend", context.backend},
+                                {"target", context.target},
+                                {"blob_bytes", context.blob_bytes},
+                                {"compile_seconds", context.compile_seconds},
+                                {"proof", ProofName(context.proof)},
+                                {"proof_reason", context.proof.reason},
+                                {"tolerance", context.proof.tolerance},
+                                {"largest_error", context.largest_error}});
+  }
+  json["dropped"] = report.dropped;
+  json["sizes"] = {{"model_bytes", report.model_bytes},
+                   {"front_bytes", report.front_bytes},
+                   {"container_bytes", report.container_bytes},
+                   {"blob_bytes", report.blob_bytes}};
+  return json;
+}
+
+std::string PackReportText(const PackReport& report, const std::string& model,
+                           const std::string& signer, bool dry_run, bool explain) {
+  std::string text =
+      fmt::format("{} -> {}{}\n", Escape(model), Paint(Style::kBold, Escape(report.front)),
+                  dry_run ? "  (dry run: nothing was written)" : "");
+  if (report.contexts.empty()) {
+    text += Line("found", report.taken.empty() ? "no attention: the package has no compiled context"
+                                               : "nothing was compiled: see below");
+  } else {
+    text += Line("found", fmt::format("{} ({}), {} distinct",
+                                      Plural(report.taken.size(), "attention subgraph"),
+                                      Forms(report), report.distinct_partitions));
+    text += Line("compiled", fmt::format("{} in {}: {}", Plural(report.contexts.size(), "context"),
+                                         HumanSeconds(CompileSeconds(report)), Targets(report)));
+    text += ProofLines(report);
+  }
+  for (const std::string& dropped : report.dropped) text += Line("dropped", Escape(dropped));
+  text += SizeLine(report);
+  text += Line("signed", signer.empty() ? "no: nobody will run its code" : "by key " + signer);
+  if (explain) text += TakenTable(report);
+  text += UntakenList(report, explain ? report.not_taken.size() : 8);
+  return text;
+}
+
+}  // namespace backendctx::tools

@@ -1,0 +1,13 @@
+// The verbs of bctx-pack, one file each.
+#pragma once
+
+#include "tools_common/command_line.h"
+
+namespace backendctx::tools {
+
+void AddPack(CommandLine& line);
+void AddRestore(CommandLine& line);
+void AddKeygen(CommandLine& line);
+void AddTrust(CommandLine& line);
+
+}  // namespace backendctx::tools

@@ -1,0 +1,131 @@
+#include "tools_common/terminal.h"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "tools_common/text.h"
+
+namespace backendctx::tools {
+namespace {
+
+struct State {
+  bool color = false, quiet = false;
+};
+State& Global() {
+  static State state;
+  return state;
+}
+
+bool WantsColor(const std::string& choice, int file) {
+  if (choice != "auto") return choice == "always";
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  if (no_color != nullptr && *no_color != '\0') return false;
+  return isatty(file) == 1 && term != nullptr && std::string(term) != "dumb";
+}
+
+// What a user can do about a failure of this code.
+const char* NextStep(StatusCode code) {
+  switch (code) {
+    case StatusCode::kCorrupt:
+      return "fetch the package again from where it came; do not use this copy";
+    case StatusCode::kUntrusted:
+      return "if you trust the signer: bctx-pack trust add KEY.pub";
+    case StatusCode::kUnsafePath:
+      return "keep the container beside its front, under a plain file name";
+    case StatusCode::kUnsupportedVersion:
+      return "use the newer version of this tool";
+    case StatusCode::kIncompatible:
+      return "--explain lists what was looked at and why it was not taken";
+    case StatusCode::kUnimplemented:
+      return "the model is as it was; this version cannot package that construct";
+    case StatusCode::kInternal:
+      return "this is a defect; please report it with the output of the same command under -v";
+    case StatusCode::kIo:
+      return "check that the path is right and that you may read and write there";
+    case StatusCode::kMalformed:
+      return "check that the file is whole and of the kind that was expected";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+void SetupTerminal(const std::string& program, const TerminalOptions& options) {
+  Global().color = WantsColor(options.color, STDOUT_FILENO);
+  Global().quiet = options.quiet;
+  const auto mode = WantsColor(options.color, STDERR_FILENO) ? spdlog::color_mode::always
+                                                             : spdlog::color_mode::never;
+  auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>(mode);
+  auto logger = std::make_shared<spdlog::logger>(program, sink);
+  logger->set_pattern("%n: %^%l%$: %v");
+  logger->set_level(options.quiet         ? spdlog::level::err
+                    : options.verbose > 0 ? spdlog::level::debug
+                                          : spdlog::level::info);
+  spdlog::set_default_logger(logger);
+}
+
+std::string Paint(Style style, const std::string& text) {
+  if (!Global().color || text.empty()) return text;
+  static constexpr const char* kCodes[] = {"0", "1", "32", "31", "33", "2"};
+  return fmt::format("\033[{}m{}\033[0m", kCodes[static_cast<size_t>(style)], text);
+}
+
+void Note(const std::string& text) { spdlog::info("{}", text); }
+void Verbose(const std::string& text) { spdlog::debug("{}", text); }
+void Warn(const std::string& text) { spdlog::warn("{}", text); }
+
+int Fail(const Status& status) {
+  spdlog::error("{}", Escape(status.message()));
+  const Detail& detail = status.detail();
+  const std::string& message = status.message();
+  const auto missing = [&](const std::string& part) {
+    return !part.empty() && message.find(part) == std::string::npos;
+  };
+  const auto line = [](const char* name, const std::string& value) {
+    fmt::print(stderr, "  {:<9} {}\n", name, Escape(value));
+  };
+  if (missing(detail.file)) line("file", detail.file);
+  if (detail.offset && missing(fmt::format("offset {}", *detail.offset))) {
+    line("offset", fmt::format("{}", *detail.offset));
+  }
+  if (missing(detail.field)) line("field", detail.field);
+  if (missing(detail.found)) line("found", detail.found);
+  if (missing(detail.expected)) line("expected", detail.expected);
+  if (const char* next = NextStep(status.code())) line("next", next);
+  return ExitCode(status.code());
+}
+
+int FailUsage(const std::string& text) { return Fail(Status(StatusCode::kInvalidArgument, text)); }
+
+void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+Progress::~Progress() {
+  if (shown_) fmt::print(stderr, "\r\033[K");
+}
+
+void Progress::Update(const std::string& stage, uint64_t done, uint64_t total) {
+  using std::chrono::milliseconds;
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  if (Global().quiet || isatty(STDERR_FILENO) != 1) return;
+  if (now - start_ < milliseconds(500) || now - last_ < milliseconds(80)) return;
+  last_ = now;
+  shown_ = true;
+  constexpr size_t kWidth = 30;
+  const double part = total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
+  const auto filled = std::min(kWidth, static_cast<size_t>(part * kWidth));
+  fmt::print(stderr, "\r\033[K{:<24} [{}{}] {:3.0f} %", Escape(stage).substr(0, 24),
+             std::string(filled, '#'), std::string(kWidth - filled, ' '), part * 100);
+  std::fflush(stderr);
+}
+
+}  // namespace backendctx::tools

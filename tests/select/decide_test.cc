@@ -73,6 +73,8 @@ TEST_CASE("a candidate that cannot run is refused with its own reason", "[select
        "operand 2 is float16"},
       {[](Candidate*, Context* x) { x->requirements = {{"cpu.features", 3, {"amx_tile"}}}; },
        "c rejected incompatible", "cpu.features: the host lacks amx_tile"},
+      {[](Candidate* c, Context*) { c->refused = "cpu: load: needs a newer driver"; },
+       "c rejected incompatible", "cpu: load: needs a newer driver"},
       {[](Candidate* c, Context*) { c->driver_found = false; }, "c rejected no-driver",
        "no plug-in at hand loads blobs of backend cpu"},
       {[](Candidate* c, Context*) { c->untrusted = "signed by key 00, which is not trusted"; },

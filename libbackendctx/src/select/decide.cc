@@ -42,6 +42,9 @@ Decision JudgeAlone(const Candidate& candidate, const HostProfile& profile, cons
     Refuse(&decision, Outcome::kStale, "stale", candidate.stale);
   } else if (decision.verdict == Verdict::kUnsupported) {
     Refuse(&decision, Outcome::kRejected, "incompatible", lack);
+  } else if (!candidate.refused.empty()) {
+    decision.verdict = Verdict::kUnsupported;
+    Refuse(&decision, Outcome::kRejected, "incompatible", candidate.refused);
   } else if (!candidate.driver_found) {
     Refuse(&decision, Outcome::kRejected, "no-driver",
            fmt::format("no plug-in at hand loads blobs of backend {}",

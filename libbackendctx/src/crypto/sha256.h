@@ -7,10 +7,11 @@
 #include <string_view>
 
 #include "backendctx/digest.h"
+#include "backendctx/export.h"
 
 namespace backendctx::crypto {
 
-Digest Sha256(std::span<const uint8_t> bytes);
+BCTX_API Digest Sha256(std::span<const uint8_t> bytes);
 Digest Sha256(std::string_view bytes);
 
 // The digest of bytes that arrive in pieces. Not copyable; one thread at a time.

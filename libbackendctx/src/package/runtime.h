@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "backendctx/export.h"
 #include "backendctx/package.h"
 #include "plugin/plugin.h"
 
@@ -28,7 +29,8 @@ struct Selection {
 };
 
 // Malformed and Corrupt stop; Incompatible, Untrusted and stale are decisions.
-Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profile,
-                                const Policy& policy, const std::vector<plugin::Plugin>& drivers);
+BCTX_API Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profile,
+                                         const Policy& policy,
+                                         const std::vector<plugin::Plugin>& drivers);
 
 }  // namespace backendctx::package

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backendctx/export.h"
 #include "backendctx/status.h"
 
 namespace backendctx::os {
@@ -110,8 +111,8 @@ class AtomicFile {
 };
 
 // Create, Write and Commit in one.
-Status WriteFile(const std::string& path, std::string_view bytes, AtomicFile::Existing existing,
-                 uint32_t mode = 0666);
+BCTX_API Status WriteFile(const std::string& path, std::string_view bytes,
+                          AtomicFile::Existing existing, uint32_t mode = 0666);
 
 // ---- paths and folders (folder.cc) ----
 

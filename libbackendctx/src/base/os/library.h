@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "backendctx/export.h"
 #include "backendctx/status.h"
 
 namespace backendctx::os {
@@ -39,6 +40,6 @@ class Library {
 };
 
 // The folder of the shared object (or program) that holds this code, resolved.
-Result<std::string> CurrentModuleFolder();
+BCTX_API Result<std::string> CurrentModuleFolder();
 
 }  // namespace backendctx::os

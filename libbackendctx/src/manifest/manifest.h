@@ -1,11 +1,14 @@
 // The manifest's bytes <-> the plain structs of <backendctx/manifest.h>.
 //
-// Encode is
-// deterministic (lists are kept in the order given; authoring sorts them). Parse validates: every
-// reference resolves, ids are unique, digests have their length, names are clean UTF-8 without
-// control characters, counts and sizes are within limits; what fails is Malformed,
-// UnsupportedVersion (an unknown required feature) or ResourceExhausted, with the field named.
-// Unknown fields are kept out: signed bytes are never re-serialised, so nothing is lost.
+// Encode is deterministic (lists are kept in the order given; authoring sorts them) and checks
+// nothing. Parse validates: every reference resolves, ids are unique, digests have their length,
+// names are clean UTF-8 without control characters, counts and sizes are within limits; what fails
+// is Malformed, UnsupportedVersion (an unknown required feature) or ResourceExhausted, with the
+// field named: "partitions[3].inputs[0].role". Unknown fields are kept out: signed bytes are never
+// re-serialised, so nothing is lost. An unknown Predicate or WeightsKind is kept as its number, and
+// is for the selection to judge unsupported.
+//
+// Threads: pure functions.
 #pragma once
 
 #include <span>

@@ -1,0 +1,193 @@
+#include "provider/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+#include "base/os/library.h"
+#include "plugin/plugin.h"
+
+namespace backendctx::ort {
+namespace {
+
+using plugin::Plugin;
+
+// The drivers beside the library, looked for once in a process.
+const plugin::Found& Drivers() {
+  static const auto* const found = [] {
+    const Result<std::string> folder = os::CurrentModuleFolder();
+    return new plugin::Found(folder ? plugin::FindPlugins({*folder}, {}, plugin::Purpose::kRun)
+                                    : plugin::Found());
+  }();
+  return *found;
+}
+
+std::string Environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+Result<std::vector<PublicKey>> TrustedKeys(const ProviderOptions& options) {
+  for (const std::string& path : options.trusted_keys) {
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) {
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("provider option trusted_keys: {}: there is no such file or folder",
+                                path));
+    }
+  }
+  std::vector<std::string> paths = TrustFolders(Environment);
+  paths.insert(paths.end(), options.trusted_keys.begin(), options.trusted_keys.end());
+  return LoadTrustedKeys(paths);
+}
+
+// Options of a plug-in are for its compiler; what a driver takes it lists as well.
+Status CheckBackendOptions(const ProviderOptions& options, const std::vector<Plugin>& drivers) {
+  for (const auto& [backend, keys] : options.backend_options) {
+    std::string known;
+    for (const Plugin& driver : drivers) {
+      known += (known.empty() ? "" : ", ") + driver.backend();
+    }
+    const bool is_known = std::any_of(drivers.begin(), drivers.end(), [&](const Plugin& driver) {
+      return driver.backend() == backend;
+    });
+    if (!is_known) {
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("provider option {}.{}: there is no backend {}; known are {}",
+                                backend, keys.begin()->first, backend,
+                                known.empty() ? "none" : known));
+    }
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("provider option {}.{}: is not known; backend {} takes no options when "
+                              "it runs",
+                              backend, keys.begin()->first, backend));
+  }
+  return OkStatus();
+}
+
+Status CheckAliases(const ProviderOptions& options, const Package& package) {
+  if (!options.in_place_aliases || package.manifest().aliases.empty()) return OkStatus();
+  const manifest::Alias& alias = package.manifest().aliases.front();
+  return Status(StatusCode::kUnimplemented,
+                fmt::format("provider option aliases: in-place binding of {} to {} cannot be honoured "
+                            "by this version",
+                            alias.output, alias.input));
+}
+
+// Every byte against its digest. Whom the package is signed by is the selection's business.
+Status CheckEverything(const Package& package) {
+  VerifyOptions options;
+  options.allow_unsigned = true;
+  const VerifyReport report = package.Verify(options);
+  const bool is_trust = report.first_error.code() == StatusCode::kUntrusted;
+  return is_trust ? OkStatus() : report.first_error;
+}
+
+Status OpenPackage(const ProviderOptions& options, const ModelFacts& model, Plan* plan) {
+  OpenOptions open;
+  BCTX_ASSIGN_OR_RETURN(open.trusted_keys, TrustedKeys(options));
+  Result<Package> package = Package::Open(model.path, open);
+  if (!package && package.error().code() == StatusCode::kUnsupportedVersion) {
+    plan->declined = package.error().message();
+    return OkStatus();
+  }
+  if (!package) return package.status();
+  if (!package->has_container()) {
+    plan->declined = model.path + ": has changed since the session began";
+    return OkStatus();
+  }
+  if (options.full_integrity) BCTX_RETURN_IF_ERROR(CheckEverything(*package));
+  BCTX_RETURN_IF_ERROR(CheckAliases(options, *package));
+  plan->package = *package;
+  return OkStatus();
+}
+
+bool IsFile(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error);
+}
+
+// How near a context was to running.
+int Nearness(const Decision& decision) {
+  static const std::map<std::string, int> order = {{"stale", 0},     {"untrusted", 1},
+                                                   {"unproved", 2},  {"no-driver", 3},
+                                                   {"incompatible", 4}, {"absent", 5}};
+  const auto it = order.find(decision.reason);
+  return it != order.end() ? it->second : 6;
+}
+
+}  // namespace
+
+const package::LoadedContext* Plan::Find(const std::string& partition) const {
+  for (const package::LoadedContext& loaded : selection.loaded) {
+    if (loaded.partition->id == partition) return &loaded;
+  }
+  return nullptr;
+}
+
+Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
+  Plan plan;
+  const plugin::Found& drivers = Drivers();
+  BCTX_RETURN_IF_ERROR(CheckBackendOptions(options, drivers.plugins));
+  plan.left_out_plugins = drivers.left_out;
+  plan.profile = HostProfile::Detect();
+  plan.policy.backends = options.backends;
+  plan.policy.require_proof = options.require_proof;
+  if (!model.has_tag) {
+    plan.declined = "the model has no property backendctx.front, which names the package";
+    return plan;
+  }
+  if (model.path.empty() || !IsFile(model.path)) {
+    plan.declined = "the model was loaded from bytes: its body cannot be checked";
+    return plan;
+  }
+  BCTX_RETURN_IF_ERROR(OpenPackage(options, model, &plan));
+  if (!plan.package) return plan;
+  BCTX_ASSIGN_OR_RETURN(plan.selection, package::SelectAndLoad(*plan.package, plan.profile,
+                                                               plan.policy, drivers.plugins));
+  plan.weights.emplace(*plan.package);
+  if (plan.package->encoding() != "function") {
+    plan.declined = fmt::format("the front has encoding {}, of which this version claims nothing",
+                                plan.package->encoding());
+  }
+  return plan;
+}
+
+std::vector<Fallback> Fallbacks(const std::vector<Decision>& decisions) {
+  std::vector<std::string> order;
+  std::map<std::string, const Decision*> nearest;
+  std::map<std::string, bool> runs;
+  for (const Decision& decision : decisions) {
+    const Decision*& best = nearest[decision.partition];
+    if (best == nullptr) order.push_back(decision.partition);
+    if (best == nullptr || Nearness(decision) < Nearness(*best)) best = &decision;
+    // A partition that shares nodes with a chosen one is no fallback: those nodes run compiled.
+    runs[decision.partition] |=
+        decision.outcome == Outcome::kChosen || decision.reason == "overlaps";
+  }
+  std::vector<Fallback> fallbacks;
+  for (const std::string& partition : order) {
+    if (runs[partition]) continue;
+    const Decision& decision = *nearest[partition];
+    fallbacks.push_back({partition, decision.reason, decision.detail});
+  }
+  return fallbacks;
+}
+
+std::string Summarise(const std::vector<Fallback>& fallbacks) {
+  std::map<std::string, std::pair<size_t, std::string>> by_reason;  // count, first detail
+  for (const Fallback& fallback : fallbacks) {
+    auto& [count, detail] = by_reason[fallback.reason];
+    if (count++ == 0) detail = fallback.detail;
+  }
+  std::string text;
+  for (const auto& [reason, entry] : by_reason) {
+    text += fmt::format("{}{} {}: {}", text.empty() ? "" : "; ", entry.first, reason, entry.second);
+  }
+  return text;
+}
+
+}  // namespace backendctx::ort

@@ -1,0 +1,48 @@
+// What a session does with a model, decided once: which package it is, which contexts are loaded, or
+// what is wrong. Everything that can fail happens here, before any node is claimed.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backendctx/package.h"
+#include "package/runtime.h"
+#include "provider/matching.h"
+#include "provider/options.h"
+
+namespace backendctx::ort {
+
+// The model as the session tells of it.
+struct ModelFacts {
+  std::string path;     // "" when it was loaded from bytes
+  bool has_tag = false; // the metadata property that every front has
+};
+
+struct Plan {
+  HostProfile profile;
+  Policy policy;
+  std::optional<Package> package;   // nothing: no package, or one that could not be read
+  package::Selection selection;     // decisions change when a call turns out to be stale
+  std::optional<WeightIndex> weights;
+  std::string declined;             // why no call of this model is looked at; empty: calls are
+  std::vector<std::string> left_out_plugins;
+
+  const package::LoadedContext* Find(const std::string& partition) const;
+};
+
+// Corrupt, Malformed and what else must stop the session is the error; that nothing runs compiled is
+// none. `strict` is judged by the caller, which sees the calls too.
+Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model);
+
+// One partition that does not run compiled and why, its context nearest to running first.
+struct Fallback {
+  std::string partition, reason, detail;
+};
+std::vector<Fallback> Fallbacks(const std::vector<Decision>& decisions);
+
+// "stale: operand 0 has element type 10" and, where several have the same reason, how many.
+std::string Summarise(const std::vector<Fallback>& fallbacks);
+
+}  // namespace backendctx::ort

@@ -1,0 +1,239 @@
+#include "provider/session.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/os/file.h"
+#include "model/front.h"
+
+namespace backendctx::ort {
+namespace {
+
+constexpr char kPartition[] = "partition";  // attribute of a call
+
+// Position of each name among ports; -1 for absent and unknown ones.
+std::vector<int> Positions(const std::vector<Port>& wanted, const std::vector<Port>& ports) {
+  std::map<std::string, int> at;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (ports[i].info != nullptr) at.emplace(ports[i].name, static_cast<int>(i));
+  }
+  std::vector<int> positions;
+  for (const Port& port : wanted) {
+    const auto it = port.info != nullptr ? at.find(port.name) : at.end();
+    positions.push_back(it != at.end() ? it->second : -1);
+  }
+  return positions;
+}
+
+}  // namespace
+
+ProviderSession::ProviderSession(const Apis& apis, Result<ProviderOptions> options,
+                                 const OrtLogger* logger)
+    : apis_(apis), reader_(*apis.ort), options_(std::move(options)), logger_(logger) {
+  observed_.runtime = apis.version;
+}
+
+// Reads the package and loads what is chosen, when the first graph is seen.
+Status ProviderSession::Prepare(const OrtGraph* graph) {
+  BCTX_RETURN_IF_ERROR(options_.status());
+  ModelFacts model;
+  BCTX_ASSIGN_OR_RETURN(model.path, reader_.ModelPath(graph));
+  BCTX_ASSIGN_OR_RETURN(const auto tag, reader_.Property(graph, model::kFrontProperty));
+  model.has_tag = tag.has_value();
+  observed_.model = model.path;
+  BCTX_ASSIGN_OR_RETURN(plan_, MakePlan(*options_, model));
+  if (!options_->strict || !plan_->package) return OkStatus();
+  return CheckStrict();
+}
+
+Status ProviderSession::CheckStrict() const {
+  const std::vector<Fallback> fallbacks = Fallbacks(plan_->selection.decisions);
+  std::string why = Summarise(fallbacks);
+  if (!plan_->declined.empty()) why = plan_->declined;
+  if (why.empty()) return OkStatus();
+  return Status(StatusCode::kIncompatible,
+                fmt::format("strict: partitions would run interpreted: {}", why));
+}
+
+std::vector<const OrtNode*> ProviderSession::Claim(const OrtGraph* graph) {
+  if (!prepared_) {
+    prepared_ = true;
+    fatal_ = Prepare(graph);
+  }
+  std::vector<const OrtNode*> claimed;
+  if (fatal_.ok()) {
+    Result<std::vector<const OrtNode*>> calls = ClaimCalls(graph);
+    if (calls) {
+      claimed = std::move(*calls);
+    } else {
+      fatal_ = calls.status();
+    }
+  }
+  if (!fatal_.ok()) {
+    observed_.error = fatal_.message();
+    Result<std::vector<const OrtNode*>> any = AnyNode(graph);
+    claimed = any ? std::move(*any) : std::vector<const OrtNode*>();
+  }
+  WriteReport();
+  if (fatal_.ok() && plan_ && plan_->selection.loaded.empty()) Finish();
+  return claimed;
+}
+
+Result<std::vector<const OrtNode*>> ProviderSession::ClaimCalls(const OrtGraph* graph) {
+  BCTX_ASSIGN_OR_RETURN(const std::vector<const OrtNode*> nodes, reader_.Nodes(graph));
+  std::vector<const OrtNode*> claimed;
+  for (const OrtNode* node : nodes) {
+    BCTX_ASSIGN_OR_RETURN(const std::string domain, reader_.Domain(node));
+    if (domain != model::kDomain) continue;
+    BCTX_ASSIGN_OR_RETURN(const bool is_claimed, Consider(node));
+    if (is_claimed) claimed.push_back(node);
+  }
+  return claimed;
+}
+
+// One call: claimed, or noted with the reason.
+Result<bool> ProviderSession::Consider(const OrtNode* node) {
+  BCTX_ASSIGN_OR_RETURN(const auto attribute, reader_.Text(node, kPartition));
+  const std::string partition = attribute.value_or("");
+  BCTX_ASSIGN_OR_RETURN(const std::string why, WhyNot(node, partition));
+  Note(node, partition, why);
+  if (!why.empty() && options_->strict) BCTX_RETURN_IF_ERROR(CheckStrict());
+  return why.empty();
+}
+
+// Why a call runs its body; empty: it can be claimed.
+Result<std::string> ProviderSession::WhyNot(const OrtNode* node, const std::string& partition) {
+  if (!plan_->declined.empty()) return plan_->declined;
+  const package::LoadedContext* const loaded = plan_->Find(partition);
+  if (loaded == nullptr) {
+    for (const Fallback& fallback : Fallbacks(plan_->selection.decisions)) {
+      if (fallback.partition != partition) continue;
+      return fallback.reason + ": " + fallback.detail;
+    }
+    return std::string("no context was compiled for it, or one of a larger partition was chosen");
+  }
+  BCTX_ASSIGN_OR_RETURN(const std::string function, reader_.OpType(node));
+  std::string why;
+  if (function != loaded->partition->function) {
+    why = fmt::format("the call is of function {}, expected {}", function,
+                      loaded->partition->function);
+  } else {
+    CallPorts ports;
+    BCTX_ASSIGN_OR_RETURN(ports.inputs, reader_.Inputs(node));
+    BCTX_ASSIGN_OR_RETURN(ports.outputs, reader_.Outputs(node));
+    BCTX_ASSIGN_OR_RETURN(
+        why, WhyStale(reader_, ports, *loaded->partition, *loaded->context, *plan_->weights));
+  }
+  if (why.empty()) return why;
+  MarkStale(partition, why);
+  return "stale: " + why;
+}
+
+// The front's body was what was compiled, but the call as ONNX Runtime has it is another.
+void ProviderSession::MarkStale(const std::string& partition, const std::string& why) {
+  for (Decision& decision : plan_->selection.decisions) {
+    if (decision.partition != partition || decision.outcome != Outcome::kChosen) continue;
+    decision.outcome = Outcome::kStale;
+    decision.reason = "stale";
+    decision.detail = why;
+  }
+}
+
+void ProviderSession::Note(const OrtNode* node, const std::string& partition,
+                           const std::string& why) {
+  ObservedCall call;
+  const Result<std::string> name = reader_.Name(node);
+  call.node = name ? *name : "";
+  call.partition = partition;
+  call.reason = why;
+  if (why.empty()) call.context = plan_->Find(partition)->context->id;
+  const auto [it, is_new] =
+      call_index_.emplace(call.node + '\n' + partition, observed_.calls.size());
+  if (is_new) {
+    observed_.calls.push_back(std::move(call));
+  } else {
+    observed_.calls[it->second] = std::move(call);
+  }
+}
+
+// A node whose Compile will fail: one of ours, else the first without subgraphs, else the first.
+Result<std::vector<const OrtNode*>> ProviderSession::AnyNode(const OrtGraph* graph) const {
+  BCTX_ASSIGN_OR_RETURN(const std::vector<const OrtNode*> nodes, reader_.Nodes(graph));
+  const OrtNode* chosen = nullptr;
+  for (const OrtNode* node : nodes) {
+    BCTX_ASSIGN_OR_RETURN(const std::string domain, reader_.Domain(node));
+    BCTX_ASSIGN_OR_RETURN(const size_t subgraphs, reader_.SubgraphCount(node));
+    if (domain == model::kDomain) return std::vector<const OrtNode*>{node};
+    if (chosen == nullptr && subgraphs == 0) chosen = node;
+  }
+  if (chosen == nullptr && !nodes.empty()) chosen = nodes.front();
+  return chosen != nullptr ? std::vector<const OrtNode*>{chosen} : std::vector<const OrtNode*>();
+}
+
+Result<std::unique_ptr<KernelNode>> ProviderSession::Compile(const OrtGraph* graph,
+                                                             const OrtNode* fused) {
+  BCTX_RETURN_IF_ERROR(fatal_);
+  BCTX_ASSIGN_OR_RETURN(const std::vector<const OrtNode*> nodes, reader_.Nodes(graph));
+  if (nodes.size() != 1 || !plan_) {
+    return Status(StatusCode::kInternal,
+                  fmt::format("asked to compile {} nodes at once, claimed one", nodes.size()));
+  }
+  BCTX_ASSIGN_OR_RETURN(const auto partition, reader_.Text(nodes[0], kPartition));
+  const package::LoadedContext* const loaded = plan_->Find(partition.value_or(""));
+  if (loaded == nullptr) {
+    return Status(StatusCode::kInternal, "asked to compile a call that was not claimed");
+  }
+  BCTX_ASSIGN_OR_RETURN(std::string name, reader_.Name(nodes[0]));
+  BCTX_ASSIGN_OR_RETURN(const std::vector<Port> inputs, reader_.Inputs(nodes[0]));
+  BCTX_ASSIGN_OR_RETURN(const std::vector<Port> outputs, reader_.Outputs(nodes[0]));
+  // A fused node has each value once and leaves out absent inputs and outputs that nobody reads.
+  BCTX_ASSIGN_OR_RETURN(const std::vector<Port> fused_inputs, reader_.Inputs(fused));
+  BCTX_ASSIGN_OR_RETURN(const std::vector<Port> fused_outputs, reader_.Outputs(fused));
+  PortMap ports;
+  ports.inputs = Positions(inputs, fused_inputs);
+  ports.outputs = Positions(outputs, fused_outputs);
+  for (const manifest::BoundaryValue& output : loaded->partition->outputs) {
+    ports.output_types.push_back(output.element_type);
+  }
+  return std::make_unique<KernelNode>(*apis_.ort, std::move(name), loaded->kernel,
+                                      std::move(ports), [this] { Finish(); });
+}
+
+void ProviderSession::Finish() {
+  // Runs may start on several threads at once.
+  if (!plan_ || !plan_->package || finished_.exchange(true)) return;
+  const std::vector<Fallback> fallbacks = Fallbacks(plan_->selection.decisions);
+  std::set<std::string> compiled;
+  for (const ObservedCall& call : observed_.calls) {
+    if (!call.context.empty()) compiled.insert(call.partition);
+  }
+  std::string text = fmt::format("BackendContext: {} compiled, {} interpreted", compiled.size(),
+                                 fallbacks.size());
+  if (!plan_->declined.empty()) {
+    text += ": " + plan_->declined;
+  } else if (!fallbacks.empty()) {
+    text += ": " + Summarise(fallbacks);
+  }
+  const bool all_compiled = fallbacks.empty() && plan_->declined.empty();
+  Log(all_compiled ? ORT_LOGGING_LEVEL_INFO : ORT_LOGGING_LEVEL_WARNING, text);
+}
+
+// Written whenever it has changed: ONNX Runtime does not tell when it has placed all nodes.
+void ProviderSession::WriteReport() {
+  if (!options_ || options_->report.empty()) return;
+  std::string json = ReportJson(plan_ ? &*plan_ : nullptr, observed_);
+  if (json == written_) return;
+  const Status status = os::WriteFile(options_->report, json, os::AtomicFile::kReplace);
+  written_ = std::move(json);
+  if (status.ok()) return;
+  if (fatal_.ok()) fatal_ = status.WithContext("provider option report");
+}
+
+void ProviderSession::Log(OrtLoggingLevel level, const std::string& text) const {
+  if (logger_ == nullptr) return;
+  (void)ToStatus(*apis_.ort, apis_.ort->Logger_LogMessage(logger_, level, text.c_str(), "backendctx",
+                                                          0, "session"));
+}
+
+}  // namespace backendctx::ort

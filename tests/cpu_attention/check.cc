@@ -1,0 +1,97 @@
+#include "cpu_attention/check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+namespace backendctx::cpu_attention::test {
+namespace {
+
+double HonestError(const std::vector<double>& truth, const std::vector<float>& honest) {
+  double error = 0;
+  for (size_t i = 0; i < truth.size(); ++i) {
+    if (std::isfinite(honest[i]) && std::isfinite(truth[i])) {
+      error = std::max(error, std::abs(honest[i] - truth[i]));
+    }
+  }
+  return error;
+}
+
+}  // namespace
+
+std::string Check(const Problem& problem, const Inputs& inputs, const std::vector<float>& y,
+                  Worst* worst) {
+  const std::vector<float> found = ToBhsd(problem, inputs, y);
+  const std::vector<double> truth = Truth(problem, inputs);
+  const std::vector<float> honest = Honest(problem, inputs, SumOrder::kForward);
+  if (found.size() != truth.size()) return "the output has another size";
+
+  double largest = 0;
+  for (float v : inputs.v.floats) {
+    if (std::isfinite(v)) largest = std::max(largest, std::abs(static_cast<double>(v)));
+  }
+  double honest_error = HonestError(truth, honest);
+  for (SumOrder order : {SumOrder::kBackward, SumOrder::kEvenOdd}) {
+    honest_error = std::max(honest_error, HonestError(truth, Honest(problem, inputs, order)));
+  }
+  const double floor = 1e-6 * largest;
+  const double allowed = std::max(2 * honest_error, floor);
+  for (size_t i = 0; i < truth.size(); ++i) {
+    const bool wants_nan = std::isnan(honest[i]);
+    const double error = std::abs(found[i] - truth[i]);
+    const bool right = wants_nan ? std::isnan(found[i])
+                                 : std::isfinite(found[i]) && error <= allowed;
+    if (!right) {
+      std::ostringstream text;
+      text.precision(9);
+      text << "element " << i << " is " << found[i] << ", expected " << truth[i] << " (float: "
+           << honest[i] << "), allowed error " << allowed;
+      return text.str();
+    }
+    if (worst != nullptr && !wants_nan) {
+      worst->ratio = std::max(worst->ratio, error / std::max(honest_error, floor / 2));
+    }
+  }
+  return "";
+}
+
+namespace {
+
+const char* Name(Layout layout) {
+  switch (layout) {
+    case Layout::kBhsd: return "bhsd";
+    case Layout::kBshd: return "bshd";
+    case Layout::kSbhd: return "sbhd";
+    case Layout::kHbsd: return "hbsd";
+    case Layout::kBhds: return "bhds";
+    case Layout::kBsdh: return "bsdh";
+    case Layout::kPacked: return "packed";
+  }
+  return "?";
+}
+
+}  // namespace
+
+std::string Describe(const Problem& p) {
+  std::ostringstream text;
+  text << "q " << Name(p.q) << " k " << Name(p.k) << " v " << Name(p.v) << " y " << Name(p.y)
+       << ", heads " << p.q_heads << "/" << p.kv_heads << (p.heads_at_run_time ? " (run time)" : "")
+       << ", sizes " << p.qk_head_size << "/" << p.v_head_size << ", scale " << p.scale
+       << ", softcap " << p.softcap << (p.causal ? ", causal" : "") << ", masked row "
+       << (p.masked_row == BCTX_MASKED_ROW_ZERO ? "zero" : "nan") << ", masks";
+  for (bctx_mask_kind kind : p.masks) text << (kind == BCTX_MASK_ADD ? " add" : " keep");
+  return text.str();
+}
+
+std::string Describe(const Inputs& in) {
+  std::ostringstream text;
+  text << "batch " << in.batch << ", queries " << in.queries << ", keys " << in.keys;
+  for (const Tensor& mask : in.masks) {
+    text << ", mask [";
+    for (int64_t dim : mask.dims) text << dim << " ";
+    text << "]";
+  }
+  return text.str();
+}
+
+}  // namespace backendctx::cpu_attention::test

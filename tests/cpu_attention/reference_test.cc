@@ -1,0 +1,156 @@
+// Random problems against a double reference. The yardstick is an honest float implementation in
+// three passes: the kernel may be at most twice as far from the truth as that one is.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "cpu_attention/check.h"
+#include "cpu_attention/compiler_plugin.h"
+#include "cpu_attention/emulated.h"
+#include "driver/driver.h"
+
+namespace backendctx::cpu_attention::test {
+namespace {
+
+bool Long() { return std::getenv("BCTX_TEST_LONG") != nullptr; }
+
+Layout RandomLayout(Random& random) {
+  // The layouts that models have, more often than the others.
+  const Layout common[] = {Layout::kBhsd, Layout::kBshd, Layout::kPacked};
+  const Layout rare[] = {Layout::kSbhd, Layout::kHbsd, Layout::kBhds, Layout::kBsdh};
+  return random.Below(3) != 0 ? common[random.Below(3)] : rare[random.Below(4)];
+}
+
+Problem RandomProblem(Random& random) {
+  Problem p;
+  p.q = RandomLayout(random);
+  p.k = RandomLayout(random);
+  p.v = RandomLayout(random);
+  p.y = RandomLayout(random);
+  p.kv_heads = 1 + random.Below(3);
+  p.q_heads = p.kv_heads * (1 + random.Below(3));
+  p.heads_at_run_time = random.Below(4) == 0;
+  p.qk_head_size = 32 + 8 * random.Below(13);
+  p.v_head_size = random.Below(3) == 0 ? 32 + 8 * random.Below(13) : p.qk_head_size;
+  p.scale = random.Below(4) == 0 ? 1.F : 1.F / std::sqrt(static_cast<float>(p.qk_head_size));
+  p.causal = random.Below(3) == 0;
+  p.softcap = random.Below(6) == 0 ? 5.F : 0.F;
+  p.masked_row = random.Below(2) == 0 ? BCTX_MASKED_ROW_ZERO : BCTX_MASKED_ROW_NAN;
+  const int64_t masks = random.Below(3);
+  for (int64_t i = 0; i < masks; ++i) {
+    p.masks.push_back(random.Below(2) == 0 ? BCTX_MASK_ADD : BCTX_MASK_KEEP);
+  }
+  return p;
+}
+
+// Every right-aligned broadcast: rank 1 to 4, each dimension 1 or full.
+std::vector<int64_t> RandomMaskDims(Random& random, const Problem& p, int64_t batch,
+                                    int64_t queries, int64_t keys) {
+  const int64_t full[4] = {batch, p.q_heads, queries, keys};
+  std::vector<int64_t> dims;
+  for (int64_t axis = random.Below(4); axis < 4; ++axis) {
+    const bool whole = axis == 3 ? random.Below(6) != 0 : random.Below(2) == 0;
+    dims.push_back(whole ? full[axis] : 1);
+  }
+  return dims;
+}
+
+Inputs RandomInputs(Random& random, const Problem& p) {
+  const int64_t lengths[] = {1, 2, 3, 7, 8, 9, 16, 23, 24, 25, 31, 47, 48, 49, 64, 65, 96, 97};
+  const int64_t batch = 1 + random.Below(2);
+  int64_t queries = lengths[random.Below(18)];
+  int64_t keys = random.Below(2) == 0 ? queries : lengths[random.Below(18)];
+  if (random.Below(12) == 0) queries = 150 + random.Below(150);
+  if (random.Below(8) == 0) keys = 90 + random.Below(200);
+  std::vector<std::vector<int64_t>> dims;
+  for (size_t i = 0; i < p.masks.size(); ++i) {
+    dims.push_back(RandomMaskDims(random, p, batch, queries, keys));
+  }
+  const float sizes[] = {0.1F, 1.F, 1.F, 3.F};
+  return MakeInputs(p, random, batch, queries, keys, sizes[random.Below(4)], dims);
+}
+
+struct Count {
+  int partitions, configurations;
+};
+
+// Blocks that are small against the lengths put many block edges into each configuration.
+Options RandomTuning(Random& random) {
+  if (random.Below(2) == 0) return {};
+  return {{"kv-block", std::to_string(8 * (1 + random.Below(6)))},
+          {"q-tiles", std::to_string(1 + random.Below(3))}};
+}
+
+void CheckTarget(const std::string& target, uint64_t seed, Count count) {
+  const bctx_plugin& compiler = CompilerPlugin();
+  Random random(seed);
+  Worst worst;
+  int done = 0;
+  for (int i = 0; i < count.partitions; ++i) {
+    const Problem problem = RandomProblem(random);
+    const Compiled compiled = Compile(compiler, problem, target, RandomTuning(random));
+    INFO(target << " partition " << i << ": " << Describe(problem));
+    REQUIRE(compiled.message.empty());
+    Runner runner(*DriverPlugin(), compiled.blob);
+    if (runner.load_code() == BCTX_INCOMPATIBLE) {
+      std::printf("skipped: %s: %s\n", target.c_str(), runner.message().c_str());
+      return;
+    }
+    REQUIRE(runner.message().empty());
+    for (; done < (i + 1) * count.configurations / count.partitions; ++done) {
+      Inputs inputs = RandomInputs(random, problem);
+      bctx_code code = BCTX_OK;
+      const size_t threads = 1 + static_cast<size_t>(random.Below(3));
+      const std::vector<float> y = runner.Run(problem, inputs, threads, &code);
+      INFO("configuration " << done << ": " << Describe(inputs));
+      REQUIRE(runner.message().empty());
+      REQUIRE(Check(problem, inputs, y, &worst) == "");
+    }
+  }
+  std::printf("%s: %d configurations of %d partitions, worst error %.2f of the honest one's\n",
+              target.c_str(), done, count.partitions, worst.ratio);
+}
+
+}  // namespace
+
+TEST_CASE("random attention is as exact as plain float arithmetic with AVX2", "[reference]") {
+  CheckTarget("x86-64-v3", 1, Long() ? Count{600, 20000} : Count{120, 1700});
+}
+
+TEST_CASE("random attention is as exact as plain float arithmetic with AVX-512", "[reference]") {
+  CheckTarget("x86-64-v4", 2, Long() ? Count{600, 20000} : Count{120, 1700});
+}
+
+TEST_CASE("random attention is as exact as plain float arithmetic on aarch64", "[reference]") {
+  const std::string missing = EmulatorMissing();
+  if (!missing.empty()) {
+    std::printf("skipped: aarch64: %s\n", missing.c_str());
+    return;
+  }
+  const Count count = Long() ? Count{100, 2000} : Count{30, 300};
+  Random random(3);
+  Worst worst;
+  for (int i = 0; i < count.partitions; ++i) {
+    const Problem problem = RandomProblem(random);
+    const Compiled compiled = Compile(CompilerPlugin(), problem, "aarch64", RandomTuning(random));
+    INFO("partition " << i << ": " << Describe(problem));
+    REQUIRE(compiled.message.empty());
+    std::vector<Inputs> inputs;
+    for (int k = 0; k < count.configurations / count.partitions; ++k) {
+      inputs.push_back(RandomInputs(random, problem));
+    }
+    std::string error;
+    const auto outputs = RunEmulated(compiled.blob, inputs, &error);
+    REQUIRE(error == "");
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      INFO("configuration " << k << ": " << Describe(inputs[k]));
+      REQUIRE(Check(problem, inputs[k], outputs[k], &worst) == "");
+    }
+  }
+  std::printf("aarch64: %d configurations of %d partitions, worst error %.2f of the honest one's\n",
+              count.configurations, count.partitions, worst.ratio);
+}
+
+}  // namespace backendctx::cpu_attention::test

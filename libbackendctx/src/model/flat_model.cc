@@ -294,9 +294,11 @@ const TensorContent* FlatModel::State::Find(const Digest& digest) const {
 
 Result<std::string> ReadAll(const TensorContent& content) {
   BCTX_ASSIGN_OR_RETURN(std::string bytes, Collect(content.source, content.size));
-  if (bytes.size() == content.size) return bytes;
-  return Status(StatusCode::kCorrupt, fmt::format("content {}: found {} bytes, expected {}",
-                                                  content.digest.Hex(), bytes.size(), content.size));
+  const Digest found = crypto::Sha256(std::string_view(bytes));
+  if (bytes.size() == content.size && found == content.digest) return bytes;
+  return Status(StatusCode::kCorrupt,
+                fmt::format("content: found {} bytes with digest {}, expected {} with {}",
+                            bytes.size(), found.Hex(), content.size, content.digest.Hex()));
 }
 
 Status ParseModel(google::protobuf::io::ZeroCopyInputStream* input, const LoadLimits& limits,

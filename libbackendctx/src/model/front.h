@@ -65,11 +65,13 @@ Result<std::string> EncodeFront(const FlatModel& flat, const std::vector<Encoded
 struct Operand {
   std::string name;
   int32_t element_type = 0;         // 0: not known from the front
-  bool is_initializer = false;
+  bool is_initializer = false;      // or the output of a Constant node
   std::vector<int64_t> dims;        // of an initializer
+  uint64_t size = 0;                // of an initializer, decoded
   std::optional<Placement> placement;
   std::string location;             // external file, empty when inline
   std::string bytes;                // inline bytes under 128
+  Digest digest;                    // of an initializer that is inline
 };
 
 struct Call {
@@ -85,11 +87,17 @@ struct Call {
 
 struct DecodedFront {
   std::optional<FrontTag> tag;  // nothing: a model that is no front of ours
-  std::vector<Call> calls;
-  int64_t ir_version = 0, opset = 0;
-  uint64_t nodes = 0;
+  std::vector<Call> calls;      // graph by graph, outermost first, in node order
+  std::vector<std::string> functions;         // names of ours, in order
+  std::vector<std::string> model_functions;   // "domain::name" of the others
+  int64_t ir_version = 0, opset = 0;          // opset of the default domain, 0: not imported
+  uint64_t nodes = 0;           // of the main graph and its subgraphs
 };
 
+// Errors: Malformed (no model, functions of ours that are recursive, twice there, overloaded or
+// called from functions of others, calls without an import of our domain, a tag of a wrong form,
+// external data of a wrong form), UnsafePath (a location), ResourceExhausted. What is wrong with
+// one call alone (its function is missing, its arity differs ...) is in Call::structure_digest.
 Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits);
 
 // The body of a partition as a model of its own, typed where the flat graph's types are known: what

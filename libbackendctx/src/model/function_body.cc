@@ -76,8 +76,10 @@ class BodyBuilder {
   }
 
   Status CheckNodes() {
-    const std::unordered_set<std::string> local(state_.view.local_functions.begin(),
-                                                state_.view.local_functions.end());
+    std::unordered_set<std::string> local;
+    for (const auto& function : state_.stored.functions()) {
+      local.insert(DomainOf(function.domain()) + "::" + function.name());
+    }
     for (const size_t index : body_.members) {
       NodeProto node = Proto(index);
       if (ConstantNodeTensor(body_.graph.view->nodes[index])) {
@@ -98,7 +100,7 @@ class BodyBuilder {
   // The node and the nodes of its subgraphs.
   Status CheckOne(const NodeProto& node, const std::unordered_set<std::string>& local) {
     domains_.insert(DomainOf(node.domain()));
-    if (local.count(node.domain() + "::" + node.op_type())) {
+    if (local.count(DomainOf(node.domain()) + "::" + node.op_type())) {
       return Fail(StatusCode::kUnimplemented,
                   fmt::format("node \"{}\" calls a function of the model", KeyOf(node)));
     }

@@ -22,7 +22,7 @@ struct FlatModel::State {
   const TensorContent* Find(const Digest& digest) const;
 };
 
-// The whole content.
+// The whole content; Corrupt when the bytes are not those that the digest names.
 Result<std::string> ReadAll(const TensorContent& content);
 
 // Parses a model with the limits applied; Malformed when it is none.

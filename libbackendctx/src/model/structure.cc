@@ -40,7 +40,11 @@ struct Scope {
 class StructureHasher {
  public:
   StructureHasher(const ModelView& model, const GraphView& graph) : model_(model), graph_(graph) {
-    for (const std::string& name : model.local_functions) local_functions_.insert(name);
+    for (const std::string& name : model.local_functions) {
+      // "domain::name"; the default domain has two spellings.
+      const bool is_default = name.starts_with("ai.onnx::");
+      local_functions_.insert(is_default ? name.substr(sizeof "ai.onnx" - 1) : name);
+    }
   }
 
   Result<Digest> Run(const Region& region) {

@@ -1,0 +1,389 @@
+// Reads a front as found: nobody vouches for it, other tools may have changed it. A call is worth
+// what it would run, so the structure digest is computed from the function's body and the operands
+// of the call, never taken from an attribute.
+//
+// A body becomes a small model of its own: formals whose operand is a constant become initializers,
+// the others inputs. On that, the one StructureDigest runs that also runs on flat graphs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "base/bytes.h"
+#include "model/canonical.h"
+#include "model/external_data.h"
+#include "model/front.h"
+#include "model/front_tag.h"
+#include "model/graph_view_builder.h"
+#include "model/guard.h"
+#include "model/state.h"
+#include "model/structure.h"
+#include "model/tensor_bytes.h"
+#include "model/visit.h"
+
+namespace backendctx::model {
+namespace {
+
+using onnx::FunctionProto;
+using onnx::GraphProto;
+using onnx::ModelProto;
+using onnx::NodeProto;
+using onnx::TensorProto;
+
+constexpr uint64_t kMaxBodyNodes = 10'000'000;  // of all bodies that are looked at together
+
+Status Malformed(const std::string& text) { return Status(StatusCode::kMalformed, text); }
+
+// Tensors of a front: what is external is not read, so its digest and bytes stay unknown.
+Result<TensorContents> FrontContents(const TensorProto& tensor) {
+  if (tensor.data_location() != TensorProto::EXTERNAL) return InlineContents(tensor);
+  TensorContents contents;
+  BCTX_ASSIGN_OR_RETURN(contents.size, DecodedSize(tensor));
+  contents.digest.assign(32, '\0');
+  return contents;
+}
+
+Status CheckExternal(ModelProto* model) {
+  return VisitTensors(model, [](TensorProto* tensor, const std::string& place) -> Status {
+    if (tensor->data_location() != TensorProto::EXTERNAL) return OkStatus();
+    return ParseExternalData(*tensor).status().WithContext(place);
+  });
+}
+
+Result<std::optional<FrontTag>> FindTag(const ModelProto& model) {
+  const std::string* text = nullptr;
+  for (const auto& property : model.metadata_props()) {
+    if (property.key() != kFrontProperty) continue;
+    // Some tools write a property twice; two different ones cannot both be meant.
+    if (text && *text != property.value()) {
+      return Malformed(fmt::format("property {}: found twice", kFrontProperty));
+    }
+    text = &property.value();
+  }
+  if (!text) return std::optional<FrontTag>();
+  BCTX_ASSIGN_OR_RETURN(FrontTag tag, ParseTag(*text));
+  return std::optional<FrontTag>(std::move(tag));
+}
+
+// The functions of our domain.
+class Functions {
+ public:
+  Status Fill(const ModelProto& model, DecodedFront* front) {
+    for (const FunctionProto& function : model.functions()) {
+      if (function.domain() != kDomain) {
+        front->model_functions.push_back(function.domain() + "::" + function.name());
+        continue;
+      }
+      if (!function.overload().empty()) {
+        return Malformed(fmt::format("function \"{}\": found an overload", function.name()));
+      }
+      if (!by_name_.emplace(function.name(), &function).second) {
+        return Malformed(fmt::format("function \"{}\": found twice", function.name()));
+      }
+      front->functions.push_back(function.name());
+    }
+    BCTX_RETURN_IF_ERROR(CheckForeignCallers(model));
+    return CheckRecursion();
+  }
+
+  const FunctionProto* Find(const std::string& name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : found->second;
+  }
+
+ private:
+  template <typename Nodes>
+  static void CollectCalls(const Nodes& nodes, std::vector<std::string>* called) {
+    for (const NodeProto& node : nodes) {
+      if (node.domain() == kDomain) called->push_back(node.op_type());
+      for (const GraphProto* graph : Subgraphs(node)) CollectCalls(graph->node(), called);
+    }
+  }
+
+  static Status CheckForeignCallers(const ModelProto& model) {
+    for (const FunctionProto& function : model.functions()) {
+      if (function.domain() == kDomain) continue;
+      std::vector<std::string> called;
+      CollectCalls(function.node(), &called);
+      if (called.empty()) continue;
+      return Malformed(fmt::format("function \"{}\" of domain \"{}\" calls \"{}\"", function.name(),
+                                   function.domain(), called[0]));
+    }
+    return OkStatus();
+  }
+
+  // Takes away functions that call none of those left, until none is left or all that are wait for
+  // each other.
+  Status CheckRecursion() const {
+    std::unordered_map<std::string, std::vector<std::string>> callers;
+    std::unordered_map<std::string, size_t> waits;
+    std::vector<std::string> ready;
+    for (const auto& [name, function] : by_name_) {
+      std::vector<std::string> called;
+      CollectCalls(function->node(), &called);
+      for (const std::string& callee : called) {
+        if (!by_name_.count(callee)) continue;
+        callers[callee].push_back(name);
+        ++waits[name];
+      }
+      if (waits[name] == 0) ready.push_back(name);
+    }
+    size_t done = 0;
+    for (; !ready.empty(); ++done) {
+      const std::string name = ready.back();
+      ready.pop_back();
+      for (const std::string& caller : callers[name]) {
+        if (--waits[caller] == 0) ready.push_back(caller);
+      }
+    }
+    if (done == by_name_.size()) return OkStatus();
+    for (const auto& [name, count] : waits) {
+      if (count > 0) return Malformed(fmt::format("function \"{}\": is or calls a recursion", name));
+    }
+    return OkStatus();
+  }
+
+  std::map<std::string, const FunctionProto*> by_name_;
+};
+
+const std::string& TextAttribute(const NodeProto& node, const char* name) {
+  static const std::string kNone;
+  for (const auto& attribute : node.attribute()) {
+    if (attribute.name() == name && attribute.type() == onnx::AttributeProto::STRING) {
+      return attribute.s();
+    }
+  }
+  return kNone;
+}
+
+class Decoder {
+ public:
+  explicit Decoder(const LoadLimits& limits) : limits_(limits) {}
+
+  Result<DecodedFront> Run(std::span<const uint8_t> bytes) {
+    BCTX_RETURN_IF_ERROR(ParseModel(bytes, limits_, &model_));
+    BCTX_RETURN_IF_ERROR(CheckExternal(&model_));
+    BCTX_ASSIGN_OR_RETURN(front_.tag, FindTag(model_));
+    BCTX_RETURN_IF_ERROR(functions_.Fill(model_, &front_));
+    BCTX_ASSIGN_OR_RETURN(view_, BuildViewWithoutInference(model_, FrontContents));
+    front_.ir_version = model_.ir_version();
+    front_.opset = view_.Opset("");
+    protos_ = GraphsByPath(std::as_const(*model_.mutable_graph()));
+    for (const GraphView* graph : AllGraphs(view_)) {
+      front_.nodes += graph->nodes.size();
+      const GraphProto& proto = *protos_.at(graph->path);
+      for (const NodeProto& node : proto.node()) {
+        if (node.domain() == kDomain) BCTX_RETURN_IF_ERROR(AddCall(node, *graph));
+      }
+    }
+    if (!front_.calls.empty() && view_.Opset(kDomain) == 0) {
+      return Malformed(fmt::format("found calls of domain {}, which is not imported", kDomain));
+    }
+    return std::move(front_);
+  }
+
+ private:
+  Status AddCall(const NodeProto& node, const GraphView& graph) {
+    Call call;
+    call.graph_path = graph.path;
+    call.node_name = node.name();
+    call.function = node.op_type();
+    call.partition = TextAttribute(node, "partition");
+    call.structure_digest_hex = TextAttribute(node, "structure_digest");
+    call.outputs.assign(node.output().begin(), node.output().end());
+    for (const std::string& input : node.input()) {
+      BCTX_ASSIGN_OR_RETURN(Operand operand, OperandOf(input, graph));
+      call.operands.push_back(std::move(operand));
+    }
+    call.structure_digest = DigestOf(call, node);
+    if (call.structure_digest.status().code() == StatusCode::kResourceExhausted) {
+      return call.structure_digest.status();
+    }
+    front_.calls.push_back(std::move(call));
+    return OkStatus();
+  }
+
+  Result<Operand> OperandOf(const std::string& name, const GraphView& graph) const {
+    Operand operand;
+    operand.name = name;
+    const std::optional<TensorInfo> constant = graph.Constant(name);
+    if (!constant) {
+      const ValueType* type = graph.Type(name);
+      operand.element_type = type ? type->element_type : 0;
+      return operand;
+    }
+    operand.is_initializer = true;
+    operand.element_type = constant->element_type;
+    operand.dims = constant->dims;
+    operand.size = constant->size;
+    operand.bytes = constant->bytes;
+    std::copy(constant->digest.begin(), constant->digest.end(), operand.digest.bytes.begin());
+    const TensorProto* tensor = Initializer(name, graph);
+    if (!tensor || tensor->data_location() != TensorProto::EXTERNAL) return operand;
+    BCTX_ASSIGN_OR_RETURN(const ExternalData external, ParseExternalData(*tensor));
+    operand.location = external.location;
+    operand.placement = Placement{external.offset, external.length.value_or(constant->size)};
+    return operand;
+  }
+
+  // The initializer that `name` means in `graph`; null for the output of a Constant node.
+  const TensorProto* Initializer(const std::string& name, const GraphView& graph) const {
+    for (const GraphView* at = &graph; at; at = at->parent) {
+      if (at->producer.count(name)) return nullptr;
+      if (!at->initializers.count(name)) continue;
+      for (const TensorProto& tensor : protos_.at(at->path)->initializer()) {
+        if (tensor.name() == name) return &tensor;
+      }
+    }
+    return nullptr;
+  }
+
+  Result<Digest> DigestOf(const Call& call, const NodeProto& node) {
+    const FunctionProto* function = functions_.Find(call.function);
+    if (!function) {
+      return Malformed(fmt::format("call \"{}\": no function \"{}\": pack the model again or restore "
+                                   "it from its container", call.node_name, call.function));
+    }
+    BCTX_RETURN_IF_ERROR(CheckShape(call, node, *function));
+    const std::string key = Signature(call);
+    if (const auto known = digests_.find(key); known != digests_.end()) return known->second;
+    body_nodes_ += static_cast<uint64_t>(function->node_size());
+    if (body_nodes_ > kMaxBodyNodes) {
+      return Status(StatusCode::kResourceExhausted,
+                    fmt::format("found bodies of more than {} nodes", kMaxBodyNodes));
+    }
+    Result<Digest> digest = BodyDigest(call, *function);
+    if (!digest && digest.status().code() == StatusCode::kInvalidArgument) {
+      digest = Malformed(fmt::format("function \"{}\": {}", call.function,
+                                     digest.status().message()));
+    }
+    digests_.emplace(key, digest);
+    return digest;
+  }
+
+  static Status CheckShape(const Call& call, const NodeProto& node, const FunctionProto& function) {
+    const auto fail = [&call](const std::string& text) {
+      return Malformed(fmt::format("call \"{}\": {}", call.node_name, text));
+    };
+    if (!node.overload().empty()) return fail("found an overload");
+    if (node.input_size() != function.input_size()) {
+      return fail(fmt::format("found {} inputs, expected {}", node.input_size(),
+                              function.input_size()));
+    }
+    if (node.output_size() != function.output_size()) {
+      return fail(fmt::format("found {} outputs, expected {}", node.output_size(),
+                              function.output_size()));
+    }
+    for (const std::string& input : node.input()) {
+      if (input.empty()) return fail("found an absent input");
+    }
+    return OkStatus();
+  }
+
+  // What a structure digest depends on besides the function.
+  static std::string Signature(const Call& call) {
+    std::string key = call.function;
+    for (const Operand& operand : call.operands) {
+      key += '\0';
+      if (!operand.is_initializer) continue;
+      base::AppendLittle(static_cast<uint64_t>(operand.element_type), &key);
+      base::AppendLittle(uint64_t{operand.dims.size()}, &key);
+      for (const int64_t dim : operand.dims) base::AppendLittle(static_cast<uint64_t>(dim), &key);
+      base::AppendLittle(uint64_t{operand.bytes.size()}, &key);
+      key += operand.bytes;
+    }
+    return key;
+  }
+
+  static Status CheckNodes(const FunctionProto& function) {
+    ModelProto scratch;  // borrows nothing: VisitNodes takes a model
+    *scratch.add_functions() = function;
+    return VisitNodes(scratch, [](const NodeProto& node) -> Status {
+      if (node.domain() == kDomain) {
+        return Status(StatusCode::kUnimplemented,
+                      fmt::format("node \"{}\" is a call inside a body", KeyOf(node)));
+      }
+      if (!node.overload().empty()) {
+        return Malformed(fmt::format("node \"{}\": found an overload", KeyOf(node)));
+      }
+      for (const auto& attribute : node.attribute()) {
+        if (attribute.ref_attr_name().empty()) continue;
+        return Malformed(fmt::format("node \"{}\": found a reference to attribute \"{}\"",
+                                     KeyOf(node), attribute.ref_attr_name()));
+      }
+      return OkStatus();
+    });
+  }
+
+  Result<Digest> BodyDigest(const Call& call, const FunctionProto& function) const {
+    BCTX_RETURN_IF_ERROR(CheckNodes(function));
+    ModelProto body;
+    *body.mutable_opset_import() = function.opset_import();
+    // Their names are enough: a body that calls one is refused.
+    for (const FunctionProto& other : model_.functions()) {
+      FunctionProto* stub = body.add_functions();
+      stub->set_domain(other.domain());
+      stub->set_name(other.name());
+    }
+    GraphProto* graph = body.mutable_graph();
+    *graph->mutable_node() = function.node();
+    Region region;
+    for (size_t i = 0; i < call.operands.size(); ++i) {
+      const Operand& operand = call.operands[i];
+      const std::string& formal = function.input(static_cast<int>(i));
+      if (!operand.is_initializer) {
+        region.activations.push_back(formal);
+        graph->add_input()->set_name(formal);
+        continue;
+      }
+      AddConstant(formal, operand, graph->add_initializer());
+    }
+    BCTX_ASSIGN_OR_RETURN(const ModelView view, BuildViewWithoutInference(body, FrontContents));
+    for (size_t i = 0; i < view.graph.nodes.size(); ++i) region.nodes.push_back(i);
+    region.outputs.assign(function.output().begin(), function.output().end());
+    return StructureDigest(view, view.graph, region);
+  }
+
+  // Small ones by value; of the others type and shape are all that counts.
+  static void AddConstant(const std::string& formal, const Operand& operand, TensorProto* tensor) {
+    tensor->set_name(formal);
+    tensor->set_data_type(operand.element_type);
+    for (const int64_t dim : operand.dims) tensor->add_dims(dim);
+    if (operand.size < kInlineLimit && operand.bytes.size() == operand.size) {
+      if (operand.element_type == TensorProto::STRING) {
+        AddStrings(operand.bytes, tensor);
+      } else {
+        tensor->set_raw_data(operand.bytes);
+      }
+      return;
+    }
+    tensor->set_data_location(TensorProto::EXTERNAL);
+  }
+
+  static void AddStrings(const std::string& bytes, TensorProto* tensor) {
+    for (size_t at = 0; at + 8 <= bytes.size();) {
+      const auto* start = reinterpret_cast<const uint8_t*>(bytes.data() + at);
+      const uint64_t size = base::LoadLittle<uint64_t>(start);
+      tensor->add_string_data(bytes.substr(at + 8, size));
+      at += 8 + size;
+    }
+  }
+
+  const LoadLimits limits_;
+  ModelProto model_;
+  ModelView view_;
+  std::map<std::string, const GraphProto*> protos_;
+  Functions functions_;
+  DecodedFront front_;
+  std::unordered_map<std::string, Result<Digest>> digests_;
+  uint64_t body_nodes_ = 0;
+};
+
+}  // namespace
+
+Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits) {
+  return Guarded("reading a front", [&] { return Decoder(limits).Run(front); });
+}
+
+}  // namespace backendctx::model

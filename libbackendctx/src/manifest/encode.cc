@@ -1,3 +1,5 @@
+#include <google/protobuf/stubs/logging.h>
+
 #include "backendctx.pb.h"
 #include "base/bytes.h"
 #include "manifest/manifest.h"
@@ -114,6 +116,8 @@ std::string Encode(const Manifest& from) {
   for (const Context& context : from.contexts) To(context, to.add_contexts());
   for (const Scope& scope : from.scopes) To(scope, to.add_scopes());
   for (const Alias& alias : from.aliases) To(alias, to.add_aliases());
+  // A name that is no UTF-8 is written as it is, for Parse to refuse, and not reported to stderr.
+  const google::protobuf::LogSilencer quiet;
   return to.SerializeAsString();
 }
 

@@ -28,17 +28,20 @@ struct Mask {
 };
 
 // What fills the elements of a boundary input when a region is tried alone: its shape in terms of
-// the region's free dimensions, and for integer inputs (shapes of a Reshape) the values themselves.
-// Expr: a constant (symbol empty) or a factor times a free dimension ("B", "Sq", "Sk", "Hq", "Hk").
+// the region's free dimensions, and, for inputs that are shapes or numbers, the values themselves.
+// An Extent is a constant, or a factor times a free dimension: "B", "Hq", "Hk", "Sq" or "Sk". Sizes
+// that are equal in every run have one symbol: self-attention has "Sq" and no "Sk".
 struct Extent {
-  int64_t constant = -1;  // >= 0: this
-  std::string symbol;     // else a free dimension
+  int64_t constant = -1;  // without a symbol: this (-1 too, as an element of a Reshape's shape)
+  std::string symbol;     // else factor times this free dimension
+  int64_t factor = 1;
 };
 struct InputShape {
   std::string value;
   std::vector<Extent> dims;
   bool has_values = false;
-  std::vector<Extent> values;  // of an integer input, in element order
+  std::vector<Extent> values;  // of an integer or bool input, in element order
+  std::vector<float> floats;   // of a float input whose value is proved; else empty
 };
 
 struct Attention {

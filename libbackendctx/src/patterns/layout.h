@@ -1,0 +1,59 @@
+// Which logical axes a tensor's axes are made of, followed backwards through operators that move
+// elements without changing them.
+//
+// The problem: K reaches the product through Reshape, Transpose and Reshape again, or repeated per
+// group, and the kernel wants to read the tensor before all that, through strides. The idea: the
+// product names the axes of its operand (batch, head, sequence, channel). Each becomes one factor
+// with a size, a tensor axis is a list of factors, outermost first, and walking back over a
+// Transpose permutes the lists, over a Reshape regroups the flat row-major list by the sizes of the
+// input's axes, splitting a factor where an axis boundary falls inside it. Row-major order is kept by
+// Reshape, so the regrouping is unique when the sizes are known as polynomials; where they are not,
+// the walk ends. Expand ends the life of the factors it repeats. Factors of size 1 are left out.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "patterns/facts.h"
+
+namespace backendctx::patterns {
+
+enum Role { kBatch = 0, kHead = 1, kSequence = 2, kChannel = 3 };
+inline constexpr size_t kRoles = 4;
+
+class Layout {
+ public:
+  // The operand's axes in order; nothing when rank and roles differ.
+  static std::optional<Layout> Of(const Fact& fact, const std::vector<Role>& roles);
+
+  // Each gives the layout of the operator's input from that of its output; false: not provable.
+  bool BackOverTranspose(const std::vector<int64_t>& perm);
+  bool BackOverReshape(const Symbols& symbols, const Fact& input);
+  bool BackOverExpand(const Symbols& symbols, const Fact& input, const Fact& output);
+  bool ForwardOverTranspose(const std::vector<int64_t>& perm);
+
+  // The tensor axis of each role, if every axis has one role and every role one axis; for rank 3
+  // batch, sequence and channel, with the head (size 1) on the channel's axis. A size-1 role takes
+  // any axis that is left.
+  std::optional<std::array<int, kRoles>> Axes(size_t rank) const;
+  // The size of a role, without what Expand repeated.
+  Expr Size(Role role, Symbols* symbols) const;
+
+ private:
+  struct Factor {
+    Role role = kBatch;
+    Expr size;
+    bool repeated = false;
+  };
+  bool TakeAxis(const Symbols& symbols, const Expr& size, std::vector<size_t>* rest,
+                std::vector<size_t>* taken);
+  bool WholeRole(const std::vector<size_t>& factors) const;
+
+  std::vector<Factor> factors_;
+  std::array<std::vector<size_t>, kRoles> pieces_;  // factors of each role, outermost first
+  std::vector<std::vector<size_t>> axes_;           // factors of each tensor axis, outermost first
+};
+
+}  // namespace backendctx::patterns

@@ -1,0 +1,253 @@
+#include "patterns/scores.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "patterns/chain.h"
+
+namespace backendctx::patterns {
+namespace {
+
+using model::GraphView;
+using model::Node;
+
+constexpr size_t kMaxMasks = 2;  // BCTX_MAX_MASKS of the plug-in ABI
+constexpr int kMaxVisits = 200;  // Adds may have scores on either side: bounds the search
+
+// Reads from the Softmax towards the product, so the last operation comes first: masks, then the
+// softcap, then the scale. `factor_` is what multiplies the value under the cursor before it meets
+// what was read already.
+class ScoreReader {
+ public:
+  ScoreReader(const GraphView& graph, const Facts& facts) : graph_(graph), facts_(facts) {}
+
+  std::optional<Scores> Read(const std::string& value) {
+    return From(value, State());
+  }
+  const Stop& stop() const { return stop_; }
+
+ private:
+  struct State {
+    Scores scores;
+    double factor = 1;
+    bool capped = false;
+  };
+
+  std::optional<Scores> Fail(const State& state, const std::string& node, std::string reason) {
+    // The reading that went furthest is the one to tell about.
+    const auto depth = static_cast<int>(state.scores.nodes.size());
+    if (depth >= depth_) {
+      depth_ = depth;
+      stop_ = {node, std::move(reason)};
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Scores> From(std::string value, State state) {
+    for (;;) {
+      const auto made = graph_.producer.find(value);
+      if (made == graph_.producer.end()) {
+        return Fail(state, value, "the scores are not made by a MatMul of this graph");
+      }
+      const Node& node = graph_.nodes[made->second];
+      if (++visits_ > kMaxVisits) return Fail(state, NameOf(node), "too many additions to follow");
+      if (facts_.Of(value).type != kFloat) {
+        return Fail(state, NameOf(node),
+                    fmt::format("{} is not a float tensor", value));
+      }
+      if (facts_.Is(node, "MatMul")) return Finish(std::move(state), made->second);
+      state.scores.nodes.push_back(made->second);
+      if (facts_.Is(node, "Add")) return OverAdd(node, state);
+      if (facts_.Is(node, "Where")) return OverWhere(node, state);
+      if (IsNoOp(facts_, node)) {
+        value = node.inputs[0];
+      } else if (const auto factor = ConstantFactor(facts_, node, &value)) {
+        state.factor *= *factor;
+      } else if (facts_.Is(node, "Tanh") && !state.capped) {
+        if (!(state.factor > 0)) return Fail(state, NameOf(node), "the softcap is negative");
+        state.capped = true;
+        state.scores.softcap = std::exchange(state.factor, 1.0);
+        value = node.inputs[0];
+      } else {
+        return Fail(state, NameOf(node), Unknown(node));
+      }
+    }
+  }
+
+  std::string Unknown(const Node& node) const {
+    if (facts_.Is(node, "Mul") || facts_.Is(node, "Div")) {
+      return fmt::format("{} of the scores is not by one constant number", node.op_type);
+    }
+    return fmt::format("{} stands between the product and the Softmax", node.op_type);
+  }
+
+  std::optional<Scores> Finish(State state, size_t product) {
+    state.scores.product = product;
+    state.scores.scale = state.factor * (state.capped ? state.scores.softcap : 1.0);
+    std::reverse(state.scores.masks.begin(), state.scores.masks.end());
+    return std::move(state.scores);
+  }
+
+  // Empty, or why a mask cannot stand here.
+  std::string MaskStop(const State& state) const {
+    if (state.capped) return "a mask is added before the softcap";
+    if (state.factor != 1) return "a mask is added before the scores are scaled";
+    if (state.scores.masks.size() == kMaxMasks) {
+      return fmt::format("more than {} masks are added", kMaxMasks);
+    }
+    return "";
+  }
+
+  std::optional<Scores> OverAdd(const Node& node, const State& state) {
+    if (node.inputs.size() != 2) return Fail(state, NameOf(node), "Add without two operands");
+    if (const std::string problem = MaskStop(state); !problem.empty()) {
+      return Fail(state, NameOf(node), problem);
+    }
+    for (const size_t at : {size_t{0}, size_t{1}}) {
+      // The mask must not be a number: what is neither side of a product is no score.
+      State next = state;
+      next.scores.masks.push_back({node.inputs[1 - at], Mask::Kind::kAdd});
+      if (auto scores = From(node.inputs[at], std::move(next))) return scores;
+    }
+    return std::nullopt;
+  }
+
+  // Where(keep, scores, -inf).
+  std::optional<Scores> OverWhere(const Node& node, const State& state) {
+    if (node.inputs.size() != 3) return Fail(state, NameOf(node), "Where without three operands");
+    const auto fill = facts_.Scalar(node.inputs[2]);
+    if (!fill) {
+      return Fail(state, NameOf(node),
+                  facts_.Scalar(node.inputs[1])
+                      ? "Where replaces scores where its condition is true"
+                      : "Where replaces scores by something that is not one constant number");
+    }
+    if (*fill != -std::numeric_limits<float>::infinity()) {
+      return Fail(state, NameOf(node),
+                  fmt::format("Where replaces scores by {}, which is not minus infinity", *fill));
+    }
+    if (const std::string problem = MaskStop(state); !problem.empty()) {
+      return Fail(state, NameOf(node), problem);
+    }
+    State next = state;
+    next.scores.masks.push_back({node.inputs[0], Mask::Kind::kKeep});
+    return From(node.inputs[1], std::move(next));
+  }
+
+  const GraphView& graph_;
+  const Facts& facts_;
+  Stop stop_;
+  int depth_ = -1;
+  int visits_ = 0;
+};
+
+const std::vector<size_t>& Readers(const GraphView& graph, const std::string& value) {
+  static const std::vector<size_t> kNone;
+  const auto found = graph.consumers.find(value);
+  return found == graph.consumers.end() ? kNone : found->second;
+}
+
+bool IsZero(const Facts& facts, const std::string& value) {
+  const auto number = facts.Scalar(value);
+  return number && *number == 0;
+}
+
+// Where(IsNaN(p), 0, p): the output, and the two nodes in `nodes`.
+std::optional<std::string> OverNanGuard(const GraphView& graph, const Facts& facts,
+                                        const std::string& p, std::vector<size_t>* nodes) {
+  const auto& readers = Readers(graph, p);
+  if (readers.size() != 2) return std::nullopt;
+  size_t test = readers[0], where = readers[1];
+  if (facts.Is(graph.nodes[where], "IsNaN")) std::swap(test, where);
+  const Node &is_nan = graph.nodes[test], &guard = graph.nodes[where];
+  const bool shaped = facts.Is(is_nan, "IsNaN") && facts.Is(guard, "Where") &&
+                      guard.inputs.size() == 3 && is_nan.Key() == guard.inputs[0] &&
+                      guard.inputs[2] == p && IsZero(facts, guard.inputs[1]) &&
+                      facts.Of(guard.inputs[1]).rank() <= facts.Of(p).rank();
+  if (!shaped || Readers(graph, is_nan.Key()).size() != 1 || graph.is_output.count(is_nan.Key())) {
+    return std::nullopt;
+  }
+  nodes->push_back(test);
+  nodes->push_back(where);
+  return guard.Key();
+}
+
+}  // namespace
+
+std::string NameOf(const Node& node) { return node.name.empty() ? node.Key() : node.name; }
+
+std::optional<Scores> ReadScores(const GraphView& graph, const Facts& facts,
+                                 const std::string& value, Stop* stop) {
+  ScoreReader reader(graph, facts);
+  auto scores = reader.Read(value);
+  if (!scores) *stop = reader.stop();
+  return scores;
+}
+
+std::optional<Probabilities> ReadProbabilities(const GraphView& graph, const Facts& facts,
+                                               const std::string& start, Stop* stop) {
+  Probabilities result;
+  std::string value = start;
+  for (;;) {
+    const auto& readers = Readers(graph, value);
+    if (graph.is_output.count(value)) {
+      *stop = {value, fmt::format("the probabilities {} are an output of the graph", value)};
+      return std::nullopt;
+    }
+    if (const auto guarded = OverNanGuard(graph, facts, value, &result.nodes)) {
+      result.zero_masked_rows = true;
+      value = *guarded;
+      continue;
+    }
+    if (readers.size() != 1) {
+      *stop = {value, fmt::format("the probabilities {} are read by {} nodes, expected one", value,
+                                  readers.size())};
+      return std::nullopt;
+    }
+    const Node& node = graph.nodes[readers[0]];
+    if (facts.Is(node, "MatMul") && node.inputs.size() == 2) {
+      if (node.inputs[0] == value && node.inputs[1] != value) {
+        result.product = readers[0];
+        return result;
+      }
+      *stop = {NameOf(node), "the probabilities are the right operand of the product"};
+      return std::nullopt;
+    }
+    if (!IsNoOp(facts, node) || node.inputs[0] != value) {
+      *stop = {NameOf(node),
+               fmt::format("{} stands between the Softmax and the product", node.op_type)};
+      return std::nullopt;
+    }
+    result.nodes.push_back(readers[0]);
+    value = node.Key();
+  }
+}
+
+std::optional<std::string> MaskProblem(const Facts& facts, const Mask& mask,
+                                       const std::vector<Expr>& scores) {
+  const Fact& fact = facts.Of(mask.value);
+  const int32_t expected = mask.kind == Mask::Kind::kAdd ? kFloat : kBool;
+  if (fact.type != expected) {
+    return fmt::format("the element type of the mask {} is {}, expected {}", mask.value, fact.type,
+                       expected);
+  }
+  if (!fact.ranked) return fmt::format("the rank of the mask {} is not known", mask.value);
+  if (fact.rank() > scores.size()) {
+    return fmt::format("the mask {} has rank {}, expected at most {}", mask.value, fact.rank(),
+                       scores.size());
+  }
+  const size_t offset = scores.size() - fact.rank();
+  for (size_t i = 0; i < fact.rank(); ++i) {
+    const Expr &own = fact.dims[i], &other = scores[offset + i];
+    if (own.Is(1) || facts.symbols().IsAtMost(own, other)) continue;
+    return fmt::format("axis {} of the mask {} is {}, which is not proved to be 1 or {}", i,
+                       mask.value, facts.symbols().Text(own), facts.symbols().Text(other));
+  }
+  return std::nullopt;
+}
+
+}  // namespace backendctx::patterns

@@ -1,0 +1,49 @@
+// What happens to the scores between the two products, by algebra.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "patterns/attention.h"
+#include "patterns/facts.h"
+
+namespace backendctx::patterns {
+
+// softmax(masks + cap(scale * q . k)): what the nodes between a product and a Softmax compute.
+struct Scores {
+  std::vector<size_t> nodes;  // without the product
+  size_t product = 0;         // the MatMul that makes the scores
+  double scale = 1;
+  double softcap = 0;         // 0: none
+  std::vector<Mask> masks;    // nearest to the product first
+};
+
+// What becomes of the probabilities until they multiply V.
+struct Probabilities {
+  std::vector<size_t> nodes;
+  size_t product = 0;  // the MatMul with V
+  bool zero_masked_rows = false;
+};
+
+// Where a reading stopped, and why.
+struct Stop {
+  std::string node;  // name or key
+  std::string reason;
+};
+
+// Reads back from `value`, the input of a Softmax. Nothing: `stop` is filled.
+std::optional<Scores> ReadScores(const model::GraphView& graph, const Facts& facts,
+                                 const std::string& value, Stop* stop);
+// Reads on from `value`, the output of a Softmax.
+std::optional<Probabilities> ReadProbabilities(const model::GraphView& graph, const Facts& facts,
+                                               const std::string& value, Stop* stop);
+
+// A name for messages.
+std::string NameOf(const model::Node& node);
+
+// Whether a mask broadcasts to scores of these dimensions without making them larger; else why not.
+std::optional<std::string> MaskProblem(const Facts& facts, const Mask& mask,
+                                       const std::vector<Expr>& scores);
+
+}  // namespace backendctx::patterns

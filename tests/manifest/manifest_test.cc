@@ -159,7 +159,8 @@ TEST_CASE("an unknown predicate or weights kind is kept for the selection to jud
 
 TEST_CASE("names that hold control characters or no UTF-8 are malformed and named",
           "[manifest][hostile]") {
-  for (const std::string bad : std::initializer_list<const char*>{"a\nb", "a\x1b[31mb", "\xed\xa0\x80", "\xff"}) {
+  for (const std::string bad :
+       std::initializer_list<const char*>{"a\nb", "a\x1b[31mb", "\xed\xa0\x80", "\xff"}) {
     Manifest sample = Sample();
     sample.partitions[1].outputs[0].name = bad;
     CHECK(Outcome(manifest::Encode(sample)) == "malformed partitions[1].outputs[0].name");

@@ -43,7 +43,7 @@ TEST_CASE("a partition id is unique, short and plain", "[manifest][hostile]") {
   CHECK(After([](Manifest* m) { m->partitions[1].id = "attention-0"; }) ==
         "malformed partitions[1].id");
   for (const std::string& id : {std::string(), std::string("A"), std::string("a b"),
-                               std::string("a/b"), std::string("../x"), std::string(129, 'a')}) {
+                                std::string("a/b"), std::string("../x"), std::string(129, 'a')}) {
     CHECK(After([&](Manifest* m) { m->partitions[0].id = id; }) == "malformed partitions[0].id");
   }
 }

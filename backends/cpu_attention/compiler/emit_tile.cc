@@ -112,7 +112,7 @@ Ir::Values Step::Scores(const Ir::Values& max_in) {
   Value* last = ir.Sub(keys, ir.I64(1));
   return ir.Loop(ir.I64(0), keys, rows, max_in, true, [&](Value* first, const Ir::Values& max_row) {
     Product product{{}, channel, q, plan.q_tile(), vectors, ir.I64(plan.qk_head_size),
-                    plan.qk_head_size};
+                    plan.target->unroll};
     Ir::Values key;
     for (int r = 0; r < rows; ++r) {
       key.push_back(ir.MinI64(ir.Add(first, ir.I64(r)), last));
@@ -158,7 +158,7 @@ void Step::Output(const Ir::Values& alpha) {
   Value* channel = e.StrideBytes(args, offsetof(KernelArgs, v_channel), plan.v.unit_channel());
   ir.For(ir.I64(0), ir.I64(plan.v_head_size), rows, [&](Value* d) {
     Product product{{}, stride, e.Scratch(scratch, e.layout.weights), plan.q_tile(), vectors, keys,
-                    0};
+                    1};
     Ir::Values acc, at;
     for (int r = 0; r < rows; ++r) {
       product.rows.push_back(ir.At(v, ir.Mul(ir.Add(d, ir.I64(r)), channel)));

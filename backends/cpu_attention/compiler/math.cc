@@ -75,11 +75,6 @@ Value* Tanh(Ir& ir, Value* x) {
 
 namespace {
 
-// Terms a round where the count is known (channels). Where it is not (keys) a second loop would have
-// to take the rest, and unrolling brings nothing but pressure on the register file: one spilled
-// accumulator costs a third of the speed.
-constexpr int kUnroll = 4;
-
 // One term of the product: V panel vectors against R broadcasts.
 void Term(Ir& ir, const Product& product, Value* row_offset, int64_t row_bytes, Value* panel_at,
           Ir::Values* acc) {
@@ -98,12 +93,12 @@ void Term(Ir& ir, const Product& product, Value* row_offset, int64_t row_bytes, 
   }
 }
 
-// Terms [begin, end), `unroll` a time; carried: row offset, then the accumulators.
-Ir::Values Terms(Ir& ir, const Product& product, Value* begin, Value* end, int unroll, bool runs,
-                 const Ir::Values& carried) {
+// Carried: row offset, then the accumulators.
+Ir::Values Terms(Ir& ir, const Product& product, const Ir::Values& carried) {
+  const int unroll = product.unroll;
   const int64_t panel_step = int64_t{4} * product.tile;
   auto* fixed_step = llvm::dyn_cast<llvm::ConstantInt>(product.row_step);
-  return ir.Loop(begin, end, unroll, carried, runs, [&](Value* k, const Ir::Values& in) {
+  return ir.Loop(ir.I64(0), product.count, unroll, carried, true, [&](Value* k, const Ir::Values& in) {
     Ir::Values acc(in.begin() + 1, in.end());
     Value* panel = ir.At(product.panel, ir.Mul(k, ir.I64(panel_step)));
     Value* offset = in[0];
@@ -124,8 +119,7 @@ Ir::Values Terms(Ir& ir, const Product& product, Value* begin, Value* end, int u
 Ir::Values Accumulate(Ir& ir, const Product& product, const Ir::Values& init) {
   Ir::Values carried{ir.I64(0)};
   carried.insert(carried.end(), init.begin(), init.end());
-  const int unroll = product.fixed_count != 0 ? kUnroll : 1;
-  carried = Terms(ir, product, ir.I64(0), product.count, unroll, true, carried);
+  carried = Terms(ir, product, carried);
   return {carried.begin() + 1, carried.end()};
 }
 

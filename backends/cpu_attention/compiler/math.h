@@ -18,8 +18,8 @@ struct Product {
   llvm::Value* panel;
   int tile;     // floats from one term of the panel to the next
   int vectors;  // V
-  llvm::Value* count;  // at least 1
-  int fixed_count;     // count if it is known here and a multiple of the unrolling, else 0
+  llvm::Value* count;  // at least 1, and a multiple of `unroll`
+  int unroll;
 };
 Ir::Values Accumulate(Ir& ir, const Product& product, const Ir::Values& init);
 

@@ -23,6 +23,9 @@ struct Target {
   int lanes;      // floats in one register
   int vectors;    // registers of query rows in a full tile
   int rows[4];    // micro-kernel rows for a tile of 1, 2, ... vectors; [0] is unused
+  // Channels a round in the score product. The product over keys is never unrolled: their number is
+  // not known, and one spilled accumulator costs a third of the speed.
+  int unroll;
   int transpose;  // rows and columns of one in-register transpose
 
   int q_tile() const { return lanes * vectors; }

@@ -49,6 +49,10 @@ bool IsUtf8(std::string_view text) {
 }
 
 bool IsCleanText(std::string_view text) {
+  // Nearly every name is plain ASCII: one pass without branches decides those.
+  unsigned others = 0;
+  for (const char c : text) others |= static_cast<uint8_t>(c - 0x20) >= 0x7f - 0x20 ? 1u : 0u;
+  if (others == 0) return true;
   return EveryCharacter(text, [](uint32_t code) { return !IsControl(code); });
 }
 

@@ -1,5 +1,6 @@
 // Protobuf -> structs, with every check that looks at one value only. validate.cc has the rest.
 #include <fmt/format.h>
+#include <google/protobuf/arena.h>
 
 #include <algorithm>
 #include <cmath>
@@ -225,7 +226,8 @@ Result<Manifest> Parse(std::span<const uint8_t> bytes, const Limits& limits) {
              StatusCode::kResourceExhausted);
   }
   BCTX_RETURN_IF_ERROR(CheckWire(bytes, kManifestRule, limits.items).WithContext("manifest"));
-  v1::Manifest from;
+  google::protobuf::Arena arena;  // hundreds of small messages, gone together
+  auto& from = *google::protobuf::Arena::CreateMessage<v1::Manifest>(&arena);
   if (!from.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return Field("manifest").Bad("bytes that do not parse", "a manifest");
   }

@@ -34,6 +34,13 @@ Status CheckPartitionId(const Field& at, const std::string& id) {
   return at.Bad(Quoted(id), "1 to 128 of a-z, 0-9 and -");
 }
 
+struct ByNodes {
+  bool operator()(const Partition* a, const Partition* b) const {
+    return std::tie(a->variant, a->graph_path, a->nodes) <
+           std::tie(b->variant, b->graph_path, b->nodes);
+  }
+};
+
 class Validator {
  public:
   explicit Validator(const Manifest& manifest) : manifest_(manifest) {}
@@ -113,9 +120,7 @@ class Validator {
         return node.Bad(Quoted(partition.nodes[i]) + " twice", "each node once");
       }
     }
-    if (node_sets_.insert({partition.variant, partition.graph_path, partition.nodes}).second) {
-      return OkStatus();
-    }
+    if (node_sets_.insert(&partition).second) return OkStatus();
     return Field(at, "nodes").Bad("those of another partition", "one partition for a set of nodes");
   }
 
@@ -288,7 +293,7 @@ class Validator {
   std::unordered_map<std::string_view, const Partition*> partitions_;
   std::unordered_map<std::string_view, const Context*> contexts_;
   std::set<std::pair<std::string_view, std::string_view>> functions_, scopes_;
-  std::set<std::tuple<std::string_view, std::string_view, std::vector<std::string>>> node_sets_;
+  std::set<const Partition*, ByNodes> node_sets_;
 };
 
 }  // namespace

@@ -94,6 +94,7 @@ class Builder {
       view->is_output[output.name()] = true;
     }
     AddTypes(types, view);
+    AddTypes(proto, view);  // fills what inference left open
     BCTX_RETURN_IF_ERROR(AddInitializers(proto, view));
     view->nodes.resize(static_cast<size_t>(proto.node_size()));
     for (int i = 0; i < proto.node_size(); ++i) {

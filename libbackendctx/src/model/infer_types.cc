@@ -1,6 +1,10 @@
 #include "model/infer_types.h"
 
+#include <algorithm>
 #include <exception>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "onnx/defs/schema.h"
 #include "onnx/shape_inference/implementation.h"
@@ -19,9 +23,17 @@ void CopyWithoutWeights(const TensorProto& from, const TensorSource& source, Ten
   if (contents && contents->size < kInlineLimit) to->set_raw_data(contents->bytes);
 }
 
-void CopyGraph(const onnx::GraphProto& from, const TensorSource& source, onnx::GraphProto* to);
+using Opsets = std::unordered_map<std::string, int>;
 
-void CopyNode(const onnx::NodeProto& from, const TensorSource& source, onnx::NodeProto* to) {
+// What is copied, and what for.
+struct Copying {
+  const TensorSource& source;
+  Opsets opsets;
+};
+
+void CopyGraph(const onnx::GraphProto& from, const Copying& copying, onnx::GraphProto* to);
+
+void CopyNode(const onnx::NodeProto& from, const Copying& copying, onnx::NodeProto* to) {
   to->set_name(from.name());
   to->set_op_type(from.op_type());
   to->set_domain(from.domain());
@@ -37,18 +49,35 @@ void CopyNode(const onnx::NodeProto& from, const TensorSource& source, onnx::Nod
     }
     copy->set_name(attribute.name());
     copy->set_type(attribute.type());
-    if (has_tensor) CopyWithoutWeights(attribute.t(), source, copy->mutable_t());
-    if (has_graph) CopyGraph(attribute.g(), source, copy->mutable_g());
+    if (has_tensor) CopyWithoutWeights(attribute.t(), copying.source, copy->mutable_t());
+    if (has_graph) CopyGraph(attribute.g(), copying, copy->mutable_g());
   }
 }
 
-void CopyGraph(const onnx::GraphProto& from, const TensorSource& source, onnx::GraphProto* to) {
+// Declared types of inner values are kept only where inference has nothing of its own: for values of
+// operators that onnx does not know. Elsewhere they may be stale (people edit a model's inputs and
+// forget the rest), and inference would believe them.
+void CopyValueInfo(const onnx::GraphProto& from, const Copying& copying, onnx::GraphProto* to) {
+  std::unordered_set<std::string> unknown;
+  for (const onnx::NodeProto& node : from.node()) {
+    const std::string domain = node.domain() == "ai.onnx" ? "" : node.domain();
+    const auto opset = copying.opsets.find(domain);
+    const bool known = opset != copying.opsets.end() &&
+                       onnx::OpSchemaRegistry::Schema(node.op_type(), opset->second, domain);
+    if (!known) unknown.insert(node.output().begin(), node.output().end());
+  }
+  for (const onnx::ValueInfoProto& info : from.value_info()) {
+    if (unknown.count(info.name())) *to->add_value_info() = info;
+  }
+}
+
+void CopyGraph(const onnx::GraphProto& from, const Copying& copying, onnx::GraphProto* to) {
   to->set_name(from.name());
   *to->mutable_input() = from.input();
   *to->mutable_output() = from.output();
-  *to->mutable_value_info() = from.value_info();
+  CopyValueInfo(from, copying, to);
   for (const TensorProto& tensor : from.initializer()) {
-    CopyWithoutWeights(tensor, source, to->add_initializer());
+    CopyWithoutWeights(tensor, copying.source, to->add_initializer());
   }
   for (const auto& sparse : from.sparse_initializer()) {
     onnx::SparseTensorProto* copy = to->add_sparse_initializer();
@@ -56,7 +85,7 @@ void CopyGraph(const onnx::GraphProto& from, const TensorSource& source, onnx::G
     copy->mutable_values()->set_name(sparse.values().name());
     copy->mutable_values()->set_data_type(sparse.values().data_type());
   }
-  for (const onnx::NodeProto& node : from.node()) CopyNode(node, source, to->add_node());
+  for (const onnx::NodeProto& node : from.node()) CopyNode(node, copying, to->add_node());
 }
 
 }  // namespace
@@ -66,7 +95,12 @@ onnx::ModelProto WithInferredTypes(const onnx::ModelProto& model, const TensorSo
   copy.set_ir_version(model.ir_version());
   *copy.mutable_opset_import() = model.opset_import();
   *copy.mutable_functions() = model.functions();
-  CopyGraph(model.graph(), source, copy.mutable_graph());
+  Copying copying{source, {}};
+  for (const auto& opset : model.opset_import()) {
+    int& version = copying.opsets[opset.domain() == "ai.onnx" ? "" : opset.domain()];
+    version = std::max(version, static_cast<int>(opset.version()));
+  }
+  CopyGraph(model.graph(), copying, copy.mutable_graph());
   try {
     onnx::shape_inference::InferShapes(
         copy, onnx::OpSchemaRegistry::Instance(),

@@ -13,50 +13,6 @@ namespace {
 using model::GraphView;
 using model::Node;
 
-constexpr size_t kMaxSearch = 64;  // nodes around a Softmax that are looked at for products
-
-bool IsProduct(const Node& node) {
-  return node.op_type == "MatMul" || node.op_type == "Einsum" || node.op_type == "Gemm" ||
-         node.op_type == "MatMulInteger" || node.op_type == "FusedMatMul";
-}
-
-// What may stand between products and a Softmax in anything that resembles attention.
-bool IsBetween(const Node& node) {
-  static const std::unordered_set<std::string> kOps = {
-      "Add",   "Sub",    "Mul",      "Div",     "Where",     "Cast",     "Identity", "Tanh",
-      "Clip",  "Max",    "Min",      "Dropout", "Reshape",   "Transpose", "Squeeze", "Unsqueeze",
-      "IsNaN", "Slice",  "Concat",   "Softplus", "Sigmoid",  "Abs",      "Neg",      "Pow"};
-  return kOps.count(node.op_type) > 0;
-}
-
-std::vector<size_t> Neighbours(const GraphView& graph, const Node& node, bool forward) {
-  std::vector<size_t> result;
-  for (const std::string& value : forward ? node.outputs : node.inputs) {
-    if (forward) {
-      const auto readers = graph.consumers.find(value);
-      if (readers == graph.consumers.end()) continue;
-      result.insert(result.end(), readers->second.begin(), readers->second.end());
-    } else if (const auto made = graph.producer.find(value); made != graph.producer.end()) {
-      result.push_back(made->second);
-    }
-  }
-  return result;
-}
-
-bool ReachesProduct(const GraphView& graph, size_t start, bool forward) {
-  std::unordered_set<size_t> seen = {start};
-  std::vector<size_t> pending = {start};
-  while (!pending.empty() && seen.size() < kMaxSearch) {
-    const size_t index = pending.back();
-    pending.pop_back();
-    for (const size_t next : Neighbours(graph, graph.nodes[index], forward)) {
-      if (IsProduct(graph.nodes[next])) return true;
-      if (IsBetween(graph.nodes[next]) && seen.insert(next).second) pending.push_back(next);
-    }
-  }
-  return false;
-}
-
 bool IsForeignAttention(const Node& node) {
   static const std::unordered_set<std::string> kOps = {
       "Attention", "MultiHeadAttention", "GroupQueryAttention", "PackedAttention",
@@ -85,7 +41,8 @@ class Finder {
       if (!candidate && !LooksLikeAttention(index)) return;
       Finish(node, candidate, stop);
     } else if (facts_.Is(node, "Attention") && facts_.opset() >= 23) {
-      Finish(node, MatchAttentionOperator(graph_, &facts_, index, &stop), stop);
+      const auto candidate = MatchAttentionOperator(graph_, &facts_, index, &stop);
+      Finish(node, candidate, stop);
     } else if (IsForeignAttention(node)) {
       const std::string domain = node.domain.empty() ? "ai.onnx" : node.domain;
       report_.not_taken.push_back(

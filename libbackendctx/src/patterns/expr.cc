@@ -126,9 +126,9 @@ Expr Symbols::Named(const std::string& key, const std::string& shown) {
   return New({shown, false, false, std::nullopt});
 }
 
-Expr Symbols::Dimension(const std::string& symbol) {
+Expr Symbols::Dimension(const std::string& symbol, bool declared) {
   const Expr result = Named("dim:" + symbol, symbol);
-  atoms_[static_cast<size_t>(*result.Atom())].declared = true;
+  atoms_[static_cast<size_t>(*result.Atom())].declared |= declared;
   return result;
 }
 

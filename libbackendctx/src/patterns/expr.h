@@ -56,7 +56,8 @@ std::optional<Expr> ExactQuotient(const Expr& a, const Expr& b);
 class Symbols {
  public:
   Expr Named(const std::string& key, const std::string& shown);  // equal keys: equal atoms
-  Expr Dimension(const std::string& symbol);                     // a dimension that a type names
+  // A dimension that a type names; declared: by an input of the model, not by an inference.
+  Expr Dimension(const std::string& symbol, bool declared);
   Expr Fresh();
 
   Expr Add(const Expr& a, const Expr& b);
@@ -79,7 +80,7 @@ class Symbols {
  private:
   struct Atom {
     std::string shown;
-    bool declared = false;  // a named dimension
+    bool declared = false;  // a dimension that an input names
     bool fresh = false;     // nothing is known of it
     std::optional<Expr> upper;
   };

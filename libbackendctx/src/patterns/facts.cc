@@ -115,7 +115,7 @@ std::optional<std::vector<int64_t>> Facts::Ints(const std::string& value) const 
   return ConstantInts(Of(value));
 }
 
-Fact Facts::Declared(const ValueType& type) {
+Fact Facts::Declared(const ValueType& type, bool of_input) {
   Fact fact;
   fact.type = type.element_type;
   fact.ranked = type.has_shape;
@@ -123,7 +123,8 @@ Fact Facts::Declared(const ValueType& type) {
     if (dim.value >= 0) {
       fact.dims.push_back(Expr(dim.value));
     } else {
-      fact.dims.push_back(dim.symbol.empty() ? symbols_.Fresh() : symbols_.Dimension(dim.symbol));
+      fact.dims.push_back(dim.symbol.empty() ? symbols_.Fresh()
+                                                  : symbols_.Dimension(dim.symbol, of_input));
     }
   }
   return fact;
@@ -133,7 +134,8 @@ Fact Facts::Declared(const ValueType& type) {
 void Facts::Define(const GraphView& graph, const std::string& value, Fact fact) {
   const auto type = graph.types.find(value);
   if (type != graph.types.end()) {
-    const Fact declared = Declared(type->second);
+    const bool of_input = !graph.producer.count(value);
+    const Fact declared = Declared(type->second, of_input);
     if (fact.type == kUnknownType) fact.type = declared.type;
     if (!fact.ranked) {
       fact.ranked = declared.ranked;

@@ -60,7 +60,7 @@ class Facts {
   void Evaluate(const model::GraphView& graph);
   void EvaluateNode(const model::GraphView& graph, const model::Node& node);
   void Define(const model::GraphView& graph, const std::string& value, Fact fact);
-  Fact Declared(const model::ValueType& type);
+  Fact Declared(const model::ValueType& type, bool of_input);
 
   Symbols symbols_;
   int64_t opset_ = 0;

@@ -38,8 +38,11 @@ class ScoreReader {
   };
 
   std::optional<Scores> Fail(const State& state, const std::string& node, std::string reason) {
-    // The reading that went furthest is the one to tell about.
-    const auto depth = static_cast<int>(state.scores.nodes.size());
+    // Of several readings (an Add has two sides) the one to tell about leads to a product, and went
+    // furthest.
+    const bool leads = !state.scores.nodes.empty() &&
+                       ReachesProduct(graph_, state.scores.nodes.back(), /*forward=*/false);
+    const int depth = static_cast<int>(state.scores.nodes.size()) + (leads ? 1000 : 0);
     if (depth >= depth_) {
       depth_ = depth;
       stop_ = {node, std::move(reason)};

@@ -39,6 +39,9 @@ std::optional<Scores> ReadScores(const model::GraphView& graph, const Facts& fac
 std::optional<Probabilities> ReadProbabilities(const model::GraphView& graph, const Facts& facts,
                                                const std::string& value, Stop* stop);
 
+// Whether the nodes around `node` that may belong to attention lead to a product, backwards or on.
+bool ReachesProduct(const model::GraphView& graph, size_t node, bool forward);
+
 // A name for messages.
 std::string NameOf(const model::Node& node);
 

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/mutate.h"
 #include "container/build.h"
 #include "container/head_format.h"
 
@@ -322,4 +323,45 @@ TEST_CASE("a container that shrinks or changes after it was opened is an error",
   REQUIRE(ftruncate(fd, static_cast<off_t>(entry.offset)) == 0);
   CHECK(reader->Read(entry).error().code() == StatusCode::kIo);
   CHECK(reader->Check(entry).code() == StatusCode::kIo);
+}
+
+TEST_CASE("random edits of a container are never taken for the container", "[container][hostile]") {
+  const Digest name = test::Open(Sample())->index_digest();
+  test::Mutator mutate(2);
+  const size_t count = test::Repetitions(3000, 300000);
+  for (size_t i = 0; i < count; ++i) {
+    const std::string bytes = mutate(Sample());
+    if (bytes == Sample()) continue;
+    const auto reader = test::Open(bytes);
+    INFO(i);
+    if (reader && reader->index_digest() == name) {
+      const StatusCode code = CodeOf(bytes);
+      REQUIRE((code == StatusCode::kCorrupt || code == StatusCode::kMalformed));
+    } else if (!reader) {
+      const StatusCode code = reader.error().code();
+      REQUIRE((code == StatusCode::kMalformed || code == StatusCode::kUnsupportedVersion));
+    }
+  }
+}
+
+TEST_CASE("random edits of a head alone never make a reader leave the file",
+          "[container][hostile]") {
+  const std::string head = Sample().substr(0, HeadBytes());
+  test::Mutator mutate(3);
+  size_t refused = 0;
+  const size_t count = test::Repetitions(3000, 300000);
+  for (size_t i = 0; i < count; ++i) {
+    const std::string bytes = mutate(head);
+    const Result<Index> index = ParseHead(base::AsBytes(bytes), Sample().size(), {});
+    if (!index) {
+      ++refused;
+      continue;
+    }
+    for (const Entry& entry : index->entries) {
+      REQUIRE(entry.offset <= Sample().size());
+      REQUIRE(entry.stored_size <= Sample().size() - entry.offset);
+    }
+  }
+  CHECK(refused > count / 2);
+  CHECK(refused < count);
 }

@@ -7,6 +7,7 @@
 #include <regex>
 #include <set>
 
+#include "base/mutate.h"
 #include "manifest/sample.h"
 
 using namespace backendctx;  // NOLINT: tests read better without
@@ -161,4 +162,21 @@ TEST_CASE("a manifest over the limit is refused by its size alone", "[manifest][
   // A gigabyte that is never touched.
   const std::span<const uint8_t> gigabyte(base::AsBytes(bytes).data(), size_t{1} << 30);
   CHECK(manifest::Parse(gigabyte, {}).error().code() == StatusCode::kResourceExhausted);
+}
+
+TEST_CASE("random edits of a manifest are sound or refused with a code for it",
+          "[manifest][hostile]") {
+  const std::string good = Sound();
+  test::Mutator mutate(1);
+  size_t refused = 0;
+  const size_t count = test::Repetitions(5000, 500000);
+  for (size_t i = 0; i < count; ++i) {
+    const auto parsed = test::Parse(mutate(good));
+    if (parsed) continue;
+    ++refused;
+    INFO(i << ": " << parsed.error().message());
+    REQUIRE((parsed.error().code() == StatusCode::kMalformed ||
+             parsed.error().code() == StatusCode::kUnsupportedVersion));
+  }
+  CHECK(refused > count / 2);
 }

@@ -14,12 +14,12 @@ struct ProcessResult {
   std::string error_output;  // the start of what it wrote to stderr, at most 4 KiB
 };
 
-// Runs `arguments[0]` (a path; no search) with no standard input and its output thrown away. Io when
-// it cannot be started. Waits at most `seconds`, then kills it.
+// Runs `arguments[0]` (a path; no search) with no standard input and its output thrown away. Io
+// when it cannot be started. Waits at most `seconds`, then kills it.
 Result<ProcessResult> RunProcess(const std::vector<std::string>& arguments, int seconds);
 
-// A new folder in `parent` for temporary files, readable by this user only; removed with all that is
-// in it when the object goes.
+// A new folder in `parent` for temporary files, readable by this user only; removed with all that
+// is in it when the object goes.
 class TemporaryFolder {
  public:
   static Result<TemporaryFolder> Make(const std::string& parent);

@@ -85,7 +85,7 @@ class CaseMaker {
       if (extent.symbol.empty()) {
         values.push_back(extent.constant);
       } else if (const auto symbol = symbols_.find(extent.symbol); symbol != symbols_.end()) {
-        values.push_back(symbol->second);
+        values.push_back(extent.factor * symbol->second);
       } else {
         return Status(StatusCode::kInvalidArgument,
                       fmt::format("dimension '{}' is not free", extent.symbol));
@@ -96,6 +96,7 @@ class CaseMaker {
 
   Status Fill(const patterns::InputShape& shape, proof::Tensor* tensor) {
     if (shape.has_values) return FillValues(shape, tensor);
+    if (!shape.floats.empty()) return FillFloats(shape, tensor);
     const patterns::Mask* mask = FindMask(shape.value);
     if (tensor->element_type == kBool) {
       FillBool(tensor);
@@ -127,6 +128,18 @@ class CaseMaker {
     for (size_t i = 0; i < values.size(); ++i) {
       std::memcpy(tensor->data.data() + i * size, &values[i], size);  // little endian
     }
+    return OkStatus();
+  }
+
+  // A number that was proved, as a scale that layers share.
+  static Status FillFloats(const patterns::InputShape& shape, proof::Tensor* tensor) {
+    const size_t size = shape.floats.size() * sizeof(float);
+    if (tensor->element_type != kFloat || size != tensor->data.size()) {
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("'{}' has {} known values for {} bytes of type {}", shape.value,
+                                shape.floats.size(), tensor->data.size(), tensor->element_type));
+    }
+    std::memcpy(tensor->data.data(), shape.floats.data(), size);
     return OkStatus();
   }
 

@@ -2,13 +2,13 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
-#include <thread>
 
 #include "base/bytes.h"
 #include "base/os/library.h"
@@ -118,6 +118,32 @@ TEST_CASE("a file size limit leaves the old file as it was", "[base][hostile]") 
   CHECK(status.code() == StatusCode::kIo);
   CHECK(*os::ReadFile(scratch / "f", 100) == "old");
   CHECK(FilesIn(scratch) == 1);
+}
+
+TEST_CASE("a writer that is killed at any point leaves the old file or the new one",
+          "[base][hostile]") {
+  const Scratch scratch;
+  const std::string old_bytes(300000, 'a'), new_bytes(200000, 'b');
+  Put(scratch / "f", old_bytes);
+  for (int i = 0; i < 40; ++i) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      for (int turn = 0;; ++turn) {
+        const Status status = os::WriteFile(scratch / "f", turn % 2 == 0 ? new_bytes : old_bytes,
+                                            os::AtomicFile::kReplace);
+        if (!status.ok()) _exit(1);
+      }
+    }
+    usleep(static_cast<useconds_t>(200 * i));
+    kill(child, SIGKILL);
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFSIGNALED(status));
+    const auto bytes = os::ReadFile(scratch / "f", 1 << 20);
+    REQUIRE(bytes);
+    REQUIRE((*bytes == old_bytes || *bytes == new_bytes));
+  }
 }
 
 TEST_CASE("a folder that is missing or in the way is said before anything is written", "[base]") {

@@ -1,6 +1,8 @@
 #include "container/container.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "base/scratch.h"
 #include "container/build.h"
@@ -167,4 +169,20 @@ TEST_CASE("contents that make no container are refused before writing", "[contai
         StatusCode::kInvalidArgument);
   CHECK(code({manifest, MakeItem(Kind::kBlob, "b", Storage::kView)}) ==
         StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("one reader serves several threads", "[container]") {
+  const auto reader = test::Open(test::ToBytes(test::SampleItems()));
+  REQUIRE(reader);
+  std::atomic<int> good{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (const Entry& entry : reader->index().entries) {
+        if (IsStored(entry.storage) && reader->Read(entry)) ++good;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(good == 4 * 6);
 }

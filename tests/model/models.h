@@ -65,6 +65,45 @@ T Value(Result<T> result) {
   return std::move(*result);
 }
 
+// Raw float data start, start + 1, ...
+inline onnx::TensorProto FloatTensor(const std::string& name, const std::vector<int64_t>& dims,
+                                     float start) {
+  onnx::TensorProto tensor;
+  tensor.set_name(name);
+  tensor.set_data_type(onnx::TensorProto::FLOAT);
+  int64_t count = 1;
+  for (const int64_t dim : dims) {
+    tensor.add_dims(dim);
+    count *= dim;
+  }
+  std::vector<float> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(start + static_cast<float>(i));
+  tensor.set_raw_data(values.data(), values.size() * sizeof(float));
+  return tensor;
+}
+
+inline void AddWeights(onnx::ModelProto* model, const std::string& name,
+                       const std::vector<int64_t>& dims, float start) {
+  *model->mutable_graph()->add_initializer() = FloatTensor(name, dims, start);
+}
+
+inline void SetEntry(onnx::TensorProto* tensor, const std::string& key, const std::string& value) {
+  auto* entry = tensor->add_external_data();
+  entry->set_key(key);
+  entry->set_value(value);
+}
+
+// Moves the raw data of a tensor behind what `file` holds already.
+inline void MakeExternal(onnx::TensorProto* tensor, const std::string& file) {
+  const std::string before = ReadBytes(file);
+  WriteBytes(file, before + tensor->raw_data());
+  SetEntry(tensor, "location", std::filesystem::path(file).filename().string());
+  SetEntry(tensor, "offset", std::to_string(before.size()));
+  SetEntry(tensor, "length", std::to_string(tensor->raw_data().size()));
+  tensor->set_data_location(onnx::TensorProto::EXTERNAL);
+  tensor->clear_raw_data();
+}
+
 inline FlatModel LoadProto(const onnx::ModelProto& model) {
   const TestFolder folder;
   WriteBytes(folder / "m.onnx", model.SerializeAsString());

@@ -96,6 +96,7 @@ class Builder {
     json["target"] = context.target;
     json["blob"] = context.blob.Hex();
     json["entry"] = context.entry;
+    json["offset"] = present ? Json(stored->second.offset) : Json();
     json["bytes"] = stored == stored_.end() ? 0 : stored->second.size;
     json["stored_bytes"] = present ? stored->second.stored_size : 0;
     json["weights"] = WeightsName(context.weights);

@@ -13,5 +13,6 @@ int main(int argc, char** argv) {
   tools::AddRestore(line);
   tools::AddKeygen(line);
   tools::AddTrust(line);
+  tools::AddBackends(line);
   return line.Run(argc, argv);
 }

@@ -18,7 +18,7 @@ namespace backendctx::tools {
 namespace {
 
 struct Flags {
-  std::string model, output, key, key_variable, compress = "none", encoding = "function";
+  std::string model, output, report, key, key_variable, compress = "none", encoding = "function";
   std::vector<std::string> backends;
   std::string targets = "all";
   bool no_sign = false, json = false, explain = false;
@@ -137,8 +137,10 @@ int PackVerb(Flags* flags) {
   std::string signer;
   const Result<PackReport> report = RunPack(flags, &signer);
   if (!report) return Fail(report.error());
+  const Json json = PackReportJson(*report, flags->model, signer, flags->options.dry_run);
+  if (const Status written = WriteJson(json, flags->report); !written.ok()) return Fail(written);
   if (flags->json) {
-    PrintJson(PackReportJson(*report, flags->model, signer, flags->options.dry_run));
+    PrintJson(json);
   } else {
     Print(PackReportText(*report, flags->model, signer, flags->options.dry_run, flags->explain));
   }
@@ -190,6 +192,8 @@ void AddPack(CommandLine& line) {
   verb->add_flag("--require-context", options.require_context, "fail (6) when nothing is compiled");
   verb->add_flag("--force", options.force, "replace an existing output");
   verb->add_flag("--json", flags->json, "print the report as JSON");
+  verb->add_option("--report", flags->report, "write the JSON report to this file as well")
+      ->type_name("FILE");
 }
 
 }  // namespace backendctx::tools

@@ -9,5 +9,6 @@ void AddPack(CommandLine& line);
 void AddRestore(CommandLine& line);
 void AddKeygen(CommandLine& line);
 void AddTrust(CommandLine& line);
+void AddBackends(CommandLine& line);
 
 }  // namespace backendctx::tools

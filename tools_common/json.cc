@@ -1,5 +1,7 @@
 #include "tools_common/json.h"
 
+#include <fstream>
+
 #include "tools_common/terminal.h"
 
 namespace backendctx::tools {
@@ -10,9 +12,20 @@ Json NewReport() {
   return json;
 }
 
-void PrintJson(const Json& json) {
-  // Names may hold bytes that are no UTF-8; they are replaced, never an exception.
-  Print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+// Names may hold bytes that are no UTF-8; they are replaced, never an exception.
+static std::string Dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void PrintJson(const Json& json) { Print(Dump(json)); }
+
+Status WriteJson(const Json& json, const std::string& path) {
+  if (path.empty()) return OkStatus();
+  std::ofstream file(path);
+  file << Dump(json);
+  file.close();
+  if (file) return OkStatus();
+  return Status(StatusCode::kIo, path + ": cannot be written", {.file = path});
 }
 
 const char* PredicateName(uint32_t predicate) {

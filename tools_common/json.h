@@ -16,6 +16,8 @@ inline constexpr int kSchemaVersion = 1;
 
 Json NewReport();  // {"schema_version": 1}
 void PrintJson(const Json& json);
+// Nothing when `path` is empty.
+Status WriteJson(const Json& json, const std::string& path);
 
 Json RequirementsJson(const std::vector<manifest::Requirement>& requirements);
 Json OptionsJson(const std::vector<manifest::KeyValue>& options);

@@ -30,7 +30,7 @@ Json ToJson(const ObservedCall& call) {
 Json ToJson(const Observed& observed, const Plan* plan) {
   const auto compiled = std::count_if(observed.calls.begin(), observed.calls.end(),
                                       [](const ObservedCall& call) { return !call.context.empty(); });
-  Json json = {{"model", observed.model}, {"runtime", observed.runtime}};
+  Json json = {{"runtime", "ONNX Runtime " + observed.runtime}};
   json["compiled"] = compiled;
   json["interpreted"] = static_cast<std::ptrdiff_t>(observed.calls.size()) - compiled;
   json["calls"] = Json::array();
@@ -48,6 +48,7 @@ Json ToJson(const Observed& observed, const Plan* plan) {
 std::string ReportJson(const Plan* plan, const Observed& observed) {
   Json document;
   document["schema_version"] = kSchemaVersion;
+  document["file"] = observed.model;
   document["profile"] = Json::object();
   document["policy"] = Json::object();
   document["decisions"] = Json::array();

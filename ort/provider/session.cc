@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/os/file.h"
@@ -201,22 +202,21 @@ Result<std::unique_ptr<KernelNode>> ProviderSession::Compile(const OrtGraph* gra
 }
 
 void ProviderSession::Finish() {
-  // Runs may start on several threads at once.
-  if (!plan_ || !plan_->package || finished_.exchange(true)) return;
+  if (!plan_ || (!plan_->package && observed_.calls.empty())) return;
+  if (finished_.exchange(true)) return;  // runs may start on several threads at once
   const std::vector<Fallback> fallbacks = Fallbacks(plan_->selection.decisions);
-  std::set<std::string> compiled;
+  std::set<std::string> compiled, met;
   for (const ObservedCall& call : observed_.calls) {
+    met.insert(call.partition);
     if (!call.context.empty()) compiled.insert(call.partition);
   }
-  std::string text = fmt::format("BackendContext: {} compiled, {} interpreted", compiled.size(),
-                                 fallbacks.size());
-  if (!plan_->declined.empty()) {
-    text += ": " + plan_->declined;
-  } else if (!fallbacks.empty()) {
-    text += ": " + Summarise(fallbacks);
-  }
-  const bool all_compiled = fallbacks.empty() && plan_->declined.empty();
-  Log(all_compiled ? ORT_LOGGING_LEVEL_INFO : ORT_LOGGING_LEVEL_WARNING, text);
+  const std::string& declined = plan_->declined;
+  const std::string why = declined.empty() ? Summarise(fallbacks) : declined;
+  std::string text =
+      fmt::format("BackendContext: {} compiled, {} interpreted", compiled.size(),
+                  declined.empty() ? fallbacks.size() : std::max(met.size(), fallbacks.size()));
+  if (!why.empty()) text += ": " + why;
+  Log(why.empty() ? ORT_LOGGING_LEVEL_INFO : ORT_LOGGING_LEVEL_WARNING, text);
 }
 
 // Written whenever it has changed: ONNX Runtime does not tell when it has placed all nodes.

@@ -1,0 +1,97 @@
+"""Small models with attention, and packages of them."""
+import os
+import pathlib
+import subprocess
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+BUILD = pathlib.Path(os.environ["BCTX_BUILD"])
+DEPS = pathlib.Path(os.environ["BCTX_DEPS"])
+PACK = BUILD / "bin" / "bctx-pack"
+PROVIDER_LIBRARY = BUILD / "lib" / "libbackendctx_ort.so"
+HEADS, HEAD_SIZE = 2, 32
+WIDTH = HEADS * HEAD_SIZE
+
+
+def weight(rng, name, *shape):
+    return numpy_helper.from_array((rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32), name)
+
+
+def attention_layer(rng, prefix, x, nodes, initializers):
+    """x -> projections -> Attention -> projection, added to x."""
+    parts = []
+    for part in "qkv":
+        initializers.append(weight(rng, f"{prefix}_{part}_w", WIDTH, WIDTH))
+        nodes.append(helper.make_node("MatMul", [x, f"{prefix}_{part}_w"], [f"{prefix}_{part}"]))
+        parts.append(f"{prefix}_{part}")
+    nodes.append(helper.make_node("Attention", parts, [f"{prefix}_y"], q_num_heads=HEADS, kv_num_heads=HEADS,
+                                  name=f"{prefix}_attention"))
+    nodes.append(helper.make_node("Add", [f"{prefix}_y", x], [f"{prefix}_out"]))
+    return f"{prefix}_out"
+
+
+def finish(graph):
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def value(name, *dims):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(dims))
+
+
+def two_layers():
+    rng = np.random.default_rng(7)
+    nodes, initializers = [], []
+    x = attention_layer(rng, "first", "x", nodes, initializers)
+    x = attention_layer(rng, "second", x, nodes, initializers)
+    nodes.append(helper.make_node("Identity", [x], ["y"]))
+    return finish(helper.make_graph(nodes, "two", [value("x", "b", "s", WIDTH)], [value("y", "b", "s", WIDTH)],
+                                    initializers))
+
+
+def one_value_thrice():
+    """Q, K and V are one value: a fused node has it once."""
+    nodes = [helper.make_node("Attention", ["x", "x", "x"], ["y"], q_num_heads=HEADS, kv_num_heads=HEADS)]
+    return finish(helper.make_graph(nodes, "thrice", [value("x", "b", "s", WIDTH)], [value("y", "b", "s", WIDTH)]))
+
+
+def in_branches():
+    """Attention in both branches of an If, and none outside."""
+    rng = np.random.default_rng(9)
+    initializers, branches = [], []
+    for name in ("then", "otherwise"):
+        nodes = []
+        out = attention_layer(rng, name, "x", nodes, initializers)
+        branches.append(helper.make_graph(nodes, name, [], [value(out, "b", "s", WIDTH)]))
+    flag = helper.make_tensor_value_info("flag", TensorProto.BOOL, [])
+    node = helper.make_node("If", ["flag"], ["y"], then_branch=branches[0], else_branch=branches[1])
+    return finish(helper.make_graph([node], "branches", [flag, value("x", "b", "s", WIDTH)],
+                                    [value("y", "b", "s", WIDTH)], initializers))
+
+
+def no_attention():
+    return finish(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "plain",
+                                    [value("x", "b", "s", WIDTH)], [value("y", "b", "s", WIDTH)]))
+
+
+def inputs(batch=2, length=19):
+    return {"x": np.random.default_rng(3).standard_normal((batch, length, WIDTH)).astype(np.float32)}
+
+
+def pack(model, folder, name, home, *flags):
+    """A package of `model` in `folder`, signed by the key of `home`, as (front, container)."""
+    source = folder / f"{name}-source.onnx"
+    onnx.save(model, source)
+    front = folder / f"{name}.onnx"
+    environment = {**os.environ, "HOME": str(home)}
+    environment.pop("XDG_CONFIG_HOME", None)
+    done = subprocess.run([PACK, "pack", source, "-o", front, "--force", *flags], env=environment,
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"pack failed with {done.returncode}: {done.stderr}")
+    containers = list(folder.glob(f"{name}-*.bctx"))
+    assert len(containers) == 1, containers
+    return front, containers[0]

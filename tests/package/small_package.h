@@ -65,14 +65,13 @@ class SmallPackage {
     return package ? package->Verify({}).first_error : package.status();
   }
 
-  const Scratch& scratch() const { return scratch_; }
+  const test::Scratch& scratch() const { return scratch_; }
   const PackReport& report() const { return report_; }
   const SigningKey& key() const { return key_; }
   PackOptions& options() { return options_; }
 
  private:
-  using Scratch = test::Scratch;
-  Scratch scratch_;
+  test::Scratch scratch_;
   SigningKey key_;
   PackOptions options_;
   PackReport report_;

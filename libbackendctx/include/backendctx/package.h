@@ -81,8 +81,8 @@ struct VerifyOptions {
   bool allow_unsigned = false;
   bool require_signed = false;
   bool require_proved = false;
-  std::vector<std::string> require_targets;
-  std::function<void(uint64_t done, uint64_t total)> progress;  // bytes
+  std::vector<std::string> require_targets{};
+  std::function<void(uint64_t done, uint64_t total)> progress{};  // bytes
 };
 struct VerifyReport {
   std::vector<CheckResult> checks;  // in the order they were made

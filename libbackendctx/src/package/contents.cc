@@ -13,27 +13,6 @@
 
 namespace backendctx {
 namespace package {
-namespace {
-
-const char* KindName(container::Kind kind) {
-  switch (kind) {
-    case container::Kind::kManifest: return "manifest";
-    case container::Kind::kSignatures: return "signatures";
-    case container::Kind::kGraph: return "graph";
-    case container::Kind::kBody: return "body";
-    case container::Kind::kTensor: return "tensor";
-    case container::Kind::kBlob: return "blob";
-  }
-  return "unknown";
-}
-
-const char* StorageName(container::Storage storage) {
-  static constexpr const char* kNames[] = {"raw",      "zstd",   "view",   "recipe",
-                                           "residual", "chunks", "inline", "absent"};
-  return kNames[static_cast<size_t>(storage)];
-}
-
-}  // namespace
 
 container::Kind KindOf(manifest::ContentKind kind) {
   switch (kind) {
@@ -175,7 +154,7 @@ Status CheckContents(const manifest::Manifest& manifest, const container::Index&
       return Status(StatusCode::kMalformed,
                     fmt::format("the index has a {} of digest {} and {} bytes, which the manifest does "
                                 "not name",
-                                KindName(entry.kind), entry.digest.Hex(), entry.size),
+                                container::KindName(entry.kind), entry.digest.Hex(), entry.size),
                     {.offset = entry.offset, .field = "index", .found = entry.digest.Hex(),
                      .expected = "a content of the manifest"});
     }
@@ -194,7 +173,7 @@ std::vector<StoredContent> Package::contents() const {
   std::vector<StoredContent> contents;
   if (!state_->reader) return contents;
   for (const container::Entry& entry : state_->reader->index().entries) {
-    contents.push_back({package::KindName(entry.kind), package::StorageName(entry.storage),
+    contents.push_back({container::KindName(entry.kind), container::StorageName(entry.storage),
                         entry.digest, entry.offset, entry.stored_size, entry.size});
   }
   return contents;

@@ -160,7 +160,7 @@ void RunCase(const std::string& target, double peak, const Case& c, const Argume
 std::vector<Case> Cases(bool all) {
   std::vector<Case> cases;
   for (int64_t head_size : {32, 64, 128}) {
-    for (int64_t length : {128, 512, 1024, 2048}) {
+    for (int64_t length : {16, 128, 512, 1024, 2048}) {
       if (!all && head_size != 64 && length > 512) continue;
       cases.push_back({Mask::kNone, head_size, length, Layout::kBhsd});
       cases.push_back({Mask::kCausal, head_size, length, Layout::kBhsd});
@@ -207,7 +207,8 @@ int Main(int argc, char** argv) {
   const double avx2 = FmaPeak256(40), avx512 = FmaPeak512(40);
   const double near = ReadBandwidth(256 << 10, 200), far = ReadBandwidth(256 << 20, 4);
   std::printf(arguments.json
-                  ? "{\"fma_avx2\":%.2f,\"fma_avx512\":%.2f,\"read_256k\":%.2f,\"read_256m\":%.2f}\n"
+                  ? "{\"fma_avx2\":%.2f,\"fma_avx512\":%.2f,\"read_256k\":%.2f,"
+                    "\"read_256m\":%.2f}\n"
                   : "peak of one core: AVX2 %.1f GF/s, AVX-512 %.1f GF/s (0: not there); "
                     "reads %.1f GB/s at 256 KiB, %.1f GB/s at 256 MiB\n",
               avx2, avx512, near, far);

@@ -158,7 +158,8 @@ int Main(int argc, char** argv) {
   plugin->unload(kernel);
   const std::vector<uint8_t> bytes = Encode(response);
   std::ofstream file(argv[kPaths + 1], std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   file.close();
   if (!file) Die(1, std::string("cannot write ") + argv[kPaths + 1]);
   return 0;

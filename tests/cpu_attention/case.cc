@@ -60,7 +60,7 @@ int64_t MaskPosition(const Tensor& mask, const int64_t (&at)[4]) {
 }  // namespace
 
 Compiled Compile(const bctx_plugin& compiler, const Problem& problem, const std::string& target,
-                 const Options& options) {
+                 const Options& options, const char* dump_folder) {
   std::vector<bctx_value> values;
   for (Layout layout : {problem.q, problem.k, problem.v}) {
     values.push_back({"x", kFloat, RankOf(layout), nullptr});
@@ -101,6 +101,7 @@ Compiled Compile(const bctx_plugin& compiler, const Problem& problem, const std:
   request.target = target.c_str();
   request.options = pairs.data();
   request.option_count = pairs.size();
+  request.dump_folder = dump_folder;
 
   bctx_blob blob{};
   blob.struct_size = sizeof(blob);
@@ -379,8 +380,9 @@ void Parallel(bctx_run*, size_t count, void (*work)(void*, size_t), void* argume
 
 }  // namespace
 
-std::vector<float> Runner::Run(const Problem& problem, Inputs& inputs, size_t threads,
-                               bctx_code* code) {
+std::vector<float> RunKernel(const bctx_plugin& driver, bctx_kernel* kernel, const Problem& problem,
+                             Inputs& inputs, size_t threads, bctx_code* code,
+                             std::string* message) {
   std::vector<bctx_tensor> tensors{inputs.q.View(), inputs.k.View(), inputs.v.View()};
   for (Tensor& mask : inputs.masks) tensors.push_back(mask.View());
   Host host;
@@ -395,13 +397,13 @@ std::vector<float> Runner::Run(const Problem& problem, Inputs& inputs, size_t th
   run.host = &host;
   bctx_error error{};
   error.struct_size = sizeof(error);
-  *code = driver_.run(kernel_, &run, &error);
-  message_ = error.message;
+  *code = driver.run(kernel, &run, &error);
+  *message = error.message;
   if (*code != BCTX_OK) return {};
   const auto expected =
       DimsOf(problem.y, inputs.batch, problem.q_heads, inputs.queries, problem.v_head_size);
   if (host.y_dims != expected || host.y.back() != -7777.F) {
-    message_ = "the output has another shape or was written past its end";
+    *message = "the output has another shape or was written past its end";
     *code = BCTX_INTERNAL;
     return {};
   }

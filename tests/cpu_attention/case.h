@@ -48,7 +48,7 @@ using Options = std::vector<std::pair<std::string, std::string>>;
 
 // Calls the compiler plug-in's table.
 Compiled Compile(const bctx_plugin& compiler, const Problem& problem, const std::string& target,
-                 const Options& options = {});
+                 const Options& options = {}, const char* dump_folder = nullptr);
 
 struct Tensor {
   int32_t type = kFloat;
@@ -95,6 +95,11 @@ std::vector<float> Honest(const Problem& problem, const Inputs& inputs, SumOrder
 std::vector<float> ToBhsd(const Problem& problem, const Inputs& inputs,
                           const std::vector<float>& y);
 
+// Calls a loaded kernel: output in the problem's y layout; code in `code`, text in `message`.
+std::vector<float> RunKernel(const bctx_plugin& driver, bctx_kernel* kernel, const Problem& problem,
+                             Inputs& inputs, size_t threads, bctx_code* code,
+                             std::string* message);
+
 // A driver with one loaded blob.
 class Runner {
  public:
@@ -105,8 +110,9 @@ class Runner {
 
   bctx_code load_code() const { return load_code_; }
   const std::string& message() const { return message_; }
-  // Output in the problem's y layout; code in `code`, text in message().
-  std::vector<float> Run(const Problem& problem, Inputs& inputs, size_t threads, bctx_code* code);
+  std::vector<float> Run(const Problem& problem, Inputs& inputs, size_t threads, bctx_code* code) {
+    return RunKernel(driver_, kernel_, problem, inputs, threads, code, &message_);
+  }
 
   bctx_kernel* kernel() { return kernel_; }
 

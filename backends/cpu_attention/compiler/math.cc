@@ -1,7 +1,7 @@
 // On Exp. x = ln(2) * (n + f) with n whole and f in [-1/2, 1/2]; e^x = 2^n * 2^f. Adding a number
 // as large as 1.5 * 2^23 leaves n in the low mantissa bits; that number here is 127 more, so that
-// those bits are the biased exponent of 2^n and one shift makes the float. 2^f = 1 + f * q(f) with q
-// of degree 4, fitted for the relative error (9e-8 before rounding) with the constant term exactly
+// those bits are the biased exponent of 2^n and one shift makes the float. 2^f = 1 + f * q(f) with
+// q of degree 4, fitted for the relative error (9e-8 before rounding) with the constant term exactly
 // 1: e^0 is 1, and e^x - 1 comes out of the same terms without cancellation, which Tanh uses.
 // Working in natural units costs nothing: log2(e) rides on the two multiply-adds of the reduction.
 // A mask of -3.4e38 therefore enters the scores as it is; scaled by log2(e) it would overflow.
@@ -98,7 +98,7 @@ Ir::Values Terms(Ir& ir, const Product& product, const Ir::Values& carried) {
   const int unroll = product.unroll;
   const int64_t panel_step = int64_t{4} * product.tile;
   auto* fixed_step = llvm::dyn_cast<llvm::ConstantInt>(product.row_step);
-  return ir.Loop(ir.I64(0), product.count, unroll, carried, true, [&](Value* k, const Ir::Values& in) {
+  auto body = [&](Value* k, const Ir::Values& in) {
     Ir::Values acc(in.begin() + 1, in.end());
     Value* panel = ir.At(product.panel, ir.Mul(k, ir.I64(panel_step)));
     Value* offset = in[0];
@@ -111,7 +111,8 @@ Ir::Values Terms(Ir& ir, const Product& product, const Ir::Values& carried) {
     Ir::Values out{offset};
     out.insert(out.end(), acc.begin(), acc.end());
     return out;
-  });
+  };
+  return ir.Loop(ir.I64(0), product.count, unroll, carried, true, body);
 }
 
 }  // namespace

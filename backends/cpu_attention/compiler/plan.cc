@@ -107,7 +107,7 @@ bool IsPowerOfTwo(float value) {
 // queries and outputs of an item stay in the second-level cache.
 void ChooseBlocks(const Tuning& tuning, Plan* plan) {
   const int head_size = std::max(plan->qk_head_size, plan->v_head_size);
-  const int kv_block = std::clamp(24 * 1024 / (4 * head_size) / 8 * 8, 32, 128);
+  const int kv_block = std::clamp(24 * 1024 / (4 * head_size) / 8 * 8, 64, 128);
   const int rows = 96 * 2;
   plan->kv_block = tuning.kv_block > 0 ? tuning.kv_block : kv_block;
   plan->q_tiles = tuning.q_tiles > 0 ? tuning.q_tiles : std::max(1, rows / plan->q_tile());

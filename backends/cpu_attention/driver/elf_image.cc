@@ -103,7 +103,9 @@ class Parser {
 };
 
 Outcome Parser::Header() {
-  if (size_ > kMaxBlob) return Malformed("blob of " + std::to_string(size_) + " bytes, over 16 MiB");
+  if (size_ > kMaxBlob) {
+    return Malformed("blob of " + std::to_string(size_) + " bytes, over 16 MiB");
+  }
   if (!Bytes(0, &header_)) {
     return Malformed("blob of " + std::to_string(size_) + " bytes, shorter than an elf header");
   }
@@ -184,8 +186,8 @@ Outcome Parser::Load(const Elf64_Phdr& header) {
   }
   const bool write = (header.p_flags & PF_W) != 0, execute = (header.p_flags & PF_X) != 0;
   if (write && execute) return Malformed("segment is writable and executable");
-  if (execute && header.p_filesz != header.p_memsz) {
-    return Malformed("executable segment is longer in memory than in the file");
+  if (!write && header.p_filesz != header.p_memsz) {
+    return Malformed("read-only segment is longer in memory than in the file");
   }
   const uint64_t page = std::max(page_, header.p_align);
   if (!image_->segments.empty()) {
@@ -204,9 +206,12 @@ Outcome Parser::Load(const Elf64_Phdr& header) {
 Outcome Parser::Other(const Elf64_Phdr& header) {
   switch (header.p_type) {
     case PT_PHDR: {
-      const uint64_t bytes = uint64_t{header_.e_phnum} * sizeof(Elf64_Phdr);
-      if (header.p_offset != header_.e_phoff || header.p_filesz != bytes ||
-          header.p_memsz != bytes) {
+      Elf64_Phdr expected = header;
+      expected.p_flags = PF_R;
+      expected.p_offset = expected.p_vaddr = expected.p_paddr = header_.e_phoff;
+      expected.p_filesz = expected.p_memsz = uint64_t{header_.e_phnum} * sizeof(Elf64_Phdr);
+      expected.p_align = 8;
+      if (std::memcmp(&header, &expected, sizeof(header)) != 0) {
         return Malformed("the program header table is said to be elsewhere");
       }
       return {};
@@ -216,9 +221,16 @@ Outcome Parser::Other(const Elf64_Phdr& header) {
       has_dynamic_ = true;
       dynamic_ = header;
       return {};
-    case PT_GNU_STACK:
+    case PT_GNU_STACK: {
+      Elf64_Phdr expected{};
+      expected.p_type = PT_GNU_STACK;
+      expected.p_flags = PF_R | PF_W;
       if ((header.p_flags & PF_X) != 0) return Malformed("asks for an executable stack");
+      if (std::memcmp(&header, &expected, sizeof(header)) != 0) {
+        return Malformed("stack header has contents");
+      }
       return {};
+    }
     case PT_INTERP: return Malformed("names an interpreter");
     case PT_TLS: return Malformed("has thread-local storage");
     default: return Malformed("type " + Hex(header.p_type) + " is not expected");
@@ -227,6 +239,10 @@ Outcome Parser::Other(const Elf64_Phdr& header) {
 
 // Header and program headers start the first segment, and nothing follows the last.
 Outcome Parser::FileIsCovered() const {
+  const ElfSegment& first = image_->segments.front();
+  if (first.offset != 0 || first.address != 0) {
+    return Malformed("the first segment does not start with the elf header");
+  }
   uint64_t end = 0;
   for (const ElfSegment& segment : image_->segments) {
     end = std::max(end, segment.offset + segment.file_bytes);
@@ -241,7 +257,9 @@ Outcome Parser::DynamicTag(const Elf64_Dyn& tag) {
   const uint64_t value = tag.d_un.d_val;
   const auto number = static_cast<uint64_t>(tag.d_tag);
   if (number < 64) {
-    if ((seen_tags_ >> number) & 1) return Malformed("dynamic tag " + Hex(number) + " is there twice");
+    if ((seen_tags_ >> number) & 1) {
+      return Malformed("dynamic tag " + Hex(number) + " is there twice");
+    }
     seen_tags_ |= uint64_t{1} << number;
   }
   switch (tag.d_tag) {
@@ -280,6 +298,8 @@ Outcome Parser::Dynamic() {
   const ElfSegment* segment = Find(dynamic_.p_vaddr, dynamic_.p_filesz);
   if (segment == nullptr || dynamic_.p_filesz != dynamic_.p_memsz ||
       dynamic_.p_filesz % sizeof(Elf64_Dyn) != 0 || dynamic_.p_vaddr % 8 != 0 ||
+      dynamic_.p_paddr != dynamic_.p_vaddr || dynamic_.p_align != 8 ||
+      dynamic_.p_flags != PF_R ||
       dynamic_.p_offset != segment->offset + (dynamic_.p_vaddr - segment->address)) {
     return Malformed("dynamic table at " + Hex(dynamic_.p_vaddr) + "+" + Hex(dynamic_.p_filesz) +
                      " is not in a segment");
@@ -288,11 +308,8 @@ Outcome Parser::Dynamic() {
   for (uint64_t at = 0; at < dynamic_.p_filesz; at += sizeof(Elf64_Dyn)) {
     Elf64_Dyn tag;
     if (!At(dynamic_.p_vaddr + at, &tag)) return Malformed("dynamic table is cut off");
-    if (ended) {
-      if (tag.d_tag != DT_NULL || tag.d_un.d_val != 0) {
-        return Malformed("dynamic table goes on behind its end");
-      }
-      continue;
+    if ((ended || tag.d_tag == DT_NULL) && (tag.d_tag != DT_NULL || tag.d_un.d_val != 0)) {
+      return Malformed("dynamic table goes on behind its end");
     }
     ended = tag.d_tag == DT_NULL;
     if (!ended) BCTX_RETURN_UNLESS_OK(DynamicTag(tag));
@@ -311,7 +328,7 @@ Outcome Parser::Dynamic() {
 }
 
 // The hash table is the only place that says how many symbols there are. Its lookup order is not
-// used, so only its shape counts.
+// used; it has to name existing symbols all the same.
 Outcome Parser::SymbolCount(uint64_t* count) const {
   uint32_t head[2];
   if (hash_ % 4 != 0 || !At(hash_, &head)) {
@@ -320,6 +337,16 @@ Outcome Parser::SymbolCount(uint64_t* count) const {
   const uint64_t words = uint64_t{2} + head[0] + head[1];
   if (Find(hash_, words * 4) == nullptr) {
     return Malformed("hash table of " + std::to_string(words) + " words is not in a segment");
+  }
+  if (head[0] == 0 || head[0] > head[1]) {
+    return Malformed("hash table has " + std::to_string(head[0]) + " buckets for " +
+                     std::to_string(head[1]) + " symbols");
+  }
+  for (uint64_t i = 2; i < words; ++i) {
+    uint32_t symbol = 0;
+    if (!At(hash_ + i * 4, &symbol) || symbol >= head[1]) {
+      return Malformed("hash table names symbol " + std::to_string(symbol));
+    }
   }
   *count = head[1];
   return {};
@@ -345,6 +372,8 @@ Outcome Parser::Symbols(const char* entry) {
     return Malformed("strings at " + Hex(strtab_) + "+" + Hex(strtab_bytes_) +
                      " are not in a segment");
   }
+  char first = 1;
+  if (!At(strtab_, &first) || first != '\0') return Malformed("strings do not start with none");
   uint64_t count = 0;
   BCTX_RETURN_UNLESS_OK(SymbolCount(&count));
   if (count != 2) {
@@ -360,6 +389,9 @@ Outcome Parser::Symbols(const char* entry) {
   if (symbol.st_shndx >= SHN_LORESERVE) return Malformed("the exported symbol has no section");
   if (ELF64_ST_TYPE(symbol.st_info) != STT_OBJECT || ELF64_ST_BIND(symbol.st_info) != STB_GLOBAL) {
     return Malformed("the exported symbol is no global object");
+  }
+  if (symbol.st_other != STV_DEFAULT && symbol.st_other != STV_PROTECTED) {
+    return Malformed("the exported symbol is hidden");
   }
   BCTX_RETURN_UNLESS_OK(SymbolName(symbol, entry));
   const ElfSegment* segment = Find(symbol.st_value, sizeof(KernelTable));

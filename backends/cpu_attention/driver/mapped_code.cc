@@ -10,7 +10,8 @@ MappedCode::~MappedCode() { munmap(base_, span_); }
 
 Outcome MappedCode::Map(const uint8_t* blob, const ElfImage& image, uint64_t page,
                         std::unique_ptr<MappedCode>* out) {
-  void* base = mmap(nullptr, image.span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* base =
+      mmap(nullptr, image.span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) {
     return {BCTX_INTERNAL, "no memory for an image of " + std::to_string(image.span) + " bytes"};
   }

@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <map>
-#include <regex>
 #include <set>
+#include <sstream>
 
 #include "base/mutate.h"
 #include "manifest/sample.h"
@@ -18,28 +18,32 @@ namespace {
 
 std::string Sound() { return manifest::Encode(test::Sample()); }
 
-// Every message of the schema: its fields as "number name list?".
+// Every message of the schema: its fields as "number name [list ]type".
 std::map<std::string, std::set<std::string>> Schema() {
+  static const std::map<std::string, std::string> kTypes = {
+      {"uint32", "varint"}, {"uint64", "varint"}, {"int32", "varint"}, {"int64", "varint"},
+      {"double", "fixed"},  {"string", "text"},   {"bytes", "bytes"}};
   std::ifstream file(BCTX_TEST_SCHEMA);
   REQUIRE(file);
   std::map<std::string, std::set<std::string>> messages;
   std::string line, message;
-  const std::regex start("message (\\w+) \\{"),
-      field("  (repeated |optional )?(\\w+) (\\w+) = (\\d+);.*");
-  std::smatch match;
   while (std::getline(file, line)) {
-    if (std::regex_match(line, match, start)) message = match[1];
     if (line == "}") message.clear();
-    if (!message.empty() && std::regex_match(line, match, field)) {
-      static const std::map<std::string, std::string> kTypes = {
-          {"uint32", "varint"}, {"uint64", "varint"}, {"int32", "varint"}, {"int64", "varint"},
-          {"double", "fixed"},  {"string", "text"},   {"bytes", "bytes"}};
-      const std::string type = match[2];
-      const auto known = kTypes.find(type);
-      messages[message].insert(match[4].str() + " " + match[3].str() + " " +
-                               (match[1] == "repeated " ? "list " : "") +
-                               (known != kTypes.end() ? known->second : type));
+    std::istringstream words(line);
+    std::string label, type, name, equals, number;
+    words >> type;
+    if (type == "message") words >> message;
+    if (message.empty() || !line.starts_with("  ") || type == "//") continue;
+    if (type == "repeated" || type == "optional") {
+      label = type;
+      words >> type;
     }
+    words >> name >> equals >> number;  // the number with its semicolon
+    REQUIRE(equals == "=");
+    const auto known = kTypes.find(type);
+    messages[message].insert(number.substr(0, number.find(';')) + " " + name + " " +
+                             (label == "repeated" ? "list " : "") +
+                             (known != kTypes.end() ? known->second : type));
   }
   return messages;
 }

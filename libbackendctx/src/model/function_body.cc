@@ -35,7 +35,7 @@ class BodyBuilder {
     BCTX_RETURN_IF_ERROR(CheckNodes());
     BCTX_RETURN_IF_ERROR(CheckOutputs());
     BCTX_RETURN_IF_ERROR(SortOperands());
-    BCTX_RETURN_IF_ERROR(CheckReads());
+    BCTX_RETURN_IF_ERROR(FindReads());
     NameFormals();
     BCTX_RETURN_IF_ERROR(AddImports());
     return AddNodes();
@@ -165,13 +165,14 @@ class BodyBuilder {
                                  is_weight ? "weight of 128 bytes and more" : "small constant"));
     }
     BCTX_ASSIGN_OR_RETURN(const ConstantPlace place, Place(value));
-    if (place.node && !is_weight) {
-      const bool is_float = IsFloatType(info->element_type);
-      (is_float ? body_.hoisted : body_.copied).emplace_back(place, value);
-      if (!is_float) return OkStatus();
-    }
+    if (IsCopied(place, *info)) return OkStatus();  // found again where it is read
+    if (place.node && !is_weight) body_.hoisted.emplace_back(place, value);
     body_.operands.push_back(value);
     return OkStatus();
+  }
+
+  static bool IsCopied(const ConstantPlace& place, const TensorInfo& info) {
+    return place.node && info.size < kInlineLimit && !IsFloatType(info.element_type);
   }
 
   Status SortOperands() {
@@ -192,22 +193,39 @@ class BodyBuilder {
     return OkStatus();
   }
 
-  Status CheckReads() const {
+  // Everything that is read is made inside, passed or copied. Copies come in order of first use.
+  Status FindReads() {
     std::unordered_set<std::string> known = made_;
     for (const std::string& operand : body_.operands) {
       if (!known.insert(operand).second) {
         return Invalid(fmt::format("input \"{}\" is named twice or made inside", operand));
       }
     }
-    for (const auto& [place, value] : body_.copied) known.insert(value);
     for (const size_t index : body_.members) {
-      for (const std::string& value : Reads(Proto(index))) {
-        if (!known.count(value)) {
-          return Invalid(fmt::format("value \"{}\" is read, but is no input", value));
-        }
+      const NameSet reads = Reads(Proto(index));
+      std::vector<std::string> ordered(Proto(index).input().begin(), Proto(index).input().end());
+      std::vector<std::string> captures(reads.begin(), reads.end());
+      std::sort(captures.begin(), captures.end());
+      ordered.insert(ordered.end(), captures.begin(), captures.end());
+      for (const std::string& value : ordered) {
+        if (value.empty() || known.count(value)) continue;
+        BCTX_RETURN_IF_ERROR(Copy(value));
+        known.insert(value);
       }
     }
     return OkStatus();
+  }
+
+  Status Copy(const std::string& value) {
+    const std::optional<TensorInfo> info = body_.graph.view->Constant(value);
+    if (info) {
+      BCTX_ASSIGN_OR_RETURN(const ConstantPlace place, Place(value));
+      if (IsCopied(place, *info)) {
+        body_.copied.emplace_back(place, value);
+        return OkStatus();
+      }
+    }
+    return Invalid(fmt::format("value \"{}\" is read, but is no input", value));
   }
 
   void NameFormals() {

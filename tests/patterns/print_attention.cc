@@ -1,7 +1,9 @@
-// print_attention MODEL.onnx...: what FindAttention says of each graph, for people.
+// print_attention [--json] MODEL.onnx...: what FindAttention says of each graph, for people, or one
+// JSON object a region for scripts that try regions alone.
 #include <fmt/format.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
@@ -43,6 +45,30 @@ void Print(const model::GraphView& graph, const Attention& a) {
   for (const std::string& constant : a.constants) fmt::print("    constant {}\n", constant);
 }
 
+nlohmann::json ToJson(const Operand& o) {
+  return {{"value", o.value}, {"axis", {o.axis[0], o.axis[1], o.axis[2], o.axis[3]}}};
+}
+
+nlohmann::json ToJson(const model::GraphView& graph, const Attention& a) {
+  nlohmann::json masks = nlohmann::json::array(), inputs = nlohmann::json::array();
+  for (const Mask& mask : a.masks) {
+    masks.push_back({{"value", mask.value}, {"keep", mask.kind == Mask::Kind::kKeep}});
+  }
+  for (const InputShape& shape : a.input_shapes) {
+    nlohmann::json dims = nlohmann::json::array(), values = nlohmann::json::array();
+    for (const Extent& e : shape.dims) dims.push_back({e.constant, e.symbol, e.factor});
+    for (const Extent& e : shape.values) values.push_back({e.constant, e.symbol, e.factor});
+    inputs.push_back({{"value", shape.value}, {"dims", dims}, {"values", values},
+                      {"has_values", shape.has_values}, {"floats", shape.floats}});
+  }
+  return {{"graph", graph.path}, {"form", a.form}, {"nodes", a.nodes}, {"inputs", inputs},
+          {"constants", a.constants}, {"outputs", a.outputs}, {"q", ToJson(a.q)},
+          {"k", ToJson(a.k)}, {"v", ToJson(a.v)}, {"y", ToJson(a.y)}, {"q_heads", a.q_heads},
+          {"kv_heads", a.kv_heads}, {"qk_head_size", a.qk_head_size},
+          {"v_head_size", a.v_head_size}, {"scale", a.scale}, {"softcap", a.softcap},
+          {"causal", a.causal}, {"zero_masked_rows", a.zero_masked_rows}, {"masks", masks}};
+}
+
 // Contents of external tensors do not matter here, as none of them is small.
 Result<model::TensorContents> Contents(const onnx::TensorProto& tensor) {
   if (tensor.data_location() != onnx::TensorProto::EXTERNAL) return model::InlineContents(tensor);
@@ -50,7 +76,7 @@ Result<model::TensorContents> Contents(const onnx::TensorProto& tensor) {
   return model::TensorContents{size, std::string(32, '\0'), ""};
 }
 
-int Run(const char* path) {
+int Run(const char* path, bool json) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream bytes;
   bytes << file.rdbuf();
@@ -66,6 +92,10 @@ int Run(const char* path) {
   }
   for (const model::GraphView* graph : AllGraphs(*view)) {
     const AttentionReport report = FindAttention(*view, *graph);
+    if (json) {
+      for (const Attention& found : report.found) fmt::print("{}\n", ToJson(*graph, found).dump());
+      continue;
+    }
     fmt::print("{} {}: {} nodes, {} found, {} not taken\n", path, graph->path, graph->nodes.size(),
                report.found.size(), report.not_taken.size());
     for (const Attention& found : report.found) Print(*graph, found);
@@ -81,6 +111,7 @@ int Run(const char* path) {
 
 int main(int argc, char** argv) {
   int failures = 0;
-  for (int i = 1; i < argc; ++i) failures += backendctx::patterns::Run(argv[i]);
+  const bool json = argc > 1 && std::string(argv[1]) == "--json";
+  for (int i = json ? 2 : 1; i < argc; ++i) failures += backendctx::patterns::Run(argv[i], json);
   return failures == 0 ? 0 : 1;
 }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <optional>
 
+#include "patterns/region.h"
+
 namespace backendctx::patterns {
 namespace {
 
@@ -20,13 +22,6 @@ bool IsInferenceDropout(const Facts& facts, const Node& node) {
   if (node.inputs.size() < 3 || node.inputs[2].empty()) return true;
   const auto training = facts.Ints(node.inputs[2]);
   return training && training->size() == 1 && training->front() == 0;
-}
-
-bool IsReshape(const Facts& facts, const Node& node) {
-  for (const char* op : {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}) {
-    if (facts.Is(node, op)) return true;
-  }
-  return false;
 }
 
 // The input that `node` passes on, with the layout and scale that it has there; empty: the walk ends.
@@ -55,6 +50,13 @@ std::string Step(const Facts& facts, const Node& node, const WalkOptions& option
 }
 
 }  // namespace
+
+bool IsReshape(const Facts& facts, const Node& node) {
+  for (const char* op : {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}) {
+    if (facts.Is(node, op)) return true;
+  }
+  return false;
+}
 
 bool IsNoOp(const Facts& facts, const Node& node) {
   if (node.inputs.empty() || node.outputs.empty()) return false;
@@ -126,6 +128,50 @@ Chain WalkBack(const GraphView& graph, Facts* facts, const std::string& start,
                        : "the element type of " + start + " is not float";
   }
   return chain;
+}
+
+namespace {
+
+// The one reader of `value` that carries its elements on; others may only compute with its shape.
+const size_t* CarryingReader(const GraphView& graph, const Facts& facts, const std::string& value) {
+  const auto readers = graph.consumers.find(value);
+  if (graph.is_output.count(value) || readers == graph.consumers.end()) return nullptr;
+  const size_t* carrying = nullptr;
+  for (const size_t& reader : readers->second) {
+    if (IsHelper(facts, graph.nodes[reader])) continue;
+    if (carrying) return nullptr;
+    carrying = &reader;
+  }
+  return carrying;
+}
+
+bool StepOn(const Facts& facts, const Node& node, Layout* layout) {
+  if (IsNoOp(facts, node)) return true;
+  if (const auto perm = Permutation(facts, node)) return layout->ForwardOverTranspose(*perm);
+  return IsReshape(facts, node) &&
+         layout->ForwardOverReshape(facts.symbols(), facts.Of(node.Key()));
+}
+
+}  // namespace
+
+std::vector<Cut> WalkOn(const GraphView& graph, const Facts& facts, const std::string& start) {
+  const size_t rank = facts.Of(start).rank();
+  auto layout = Layout::Of(facts.Of(start),
+                           rank == 3 ? std::vector<Role>{kBatch, kSequence, kChannel}
+                                     : std::vector<Role>{kBatch, kHead, kSequence, kChannel});
+  std::vector<Cut> cuts;
+  std::string value = start;
+  std::vector<size_t> nodes;
+  while (layout && nodes.size() <= kMaxSteps && facts.Of(value).type == kFloat) {
+    if (const auto axes = layout->Axes(rank)) cuts.push_back({value, *axes, {}, nodes, 1});
+    const size_t* reader = CarryingReader(graph, facts, value);
+    if (!reader) break;
+    const Node& node = graph.nodes[*reader];
+    if (node.inputs.empty() || node.inputs[0] != value || !StepOn(facts, node, &*layout)) break;
+    nodes.push_back(*reader);
+    value = node.Key();
+  }
+  return cuts;
 }
 
 }  // namespace backendctx::patterns

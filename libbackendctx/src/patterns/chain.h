@@ -30,6 +30,10 @@ struct WalkOptions {
   bool allow_expand = false;  // K and V: heads repeated per group
 };
 
+// The values that could be y, on from what the product gives: sizes and scale are not set, and the
+// last reshapes of heads are not followed. At least one, or none when the axes are not known.
+std::vector<Cut> WalkOn(const model::GraphView& graph, const Facts& facts, const std::string& value);
+
 Chain WalkBack(const model::GraphView& graph, Facts* facts, const std::string& value,
                const WalkOptions& options);
 
@@ -39,6 +43,8 @@ std::optional<double> ConstantFactor(const Facts& facts, const model::Node& node
                                      std::string* value);
 // Gives its first input unchanged, float to float.
 bool IsNoOp(const Facts& facts, const model::Node& node);
+// Reshape, Squeeze, Unsqueeze, Flatten.
+bool IsReshape(const Facts& facts, const model::Node& node);
 std::optional<std::vector<int64_t>> Permutation(const Facts& facts, const model::Node& node);
 
 }  // namespace backendctx::patterns

@@ -33,7 +33,10 @@ class Completion {
       if (side.chain->cuts.empty()) return Fail(stop, "", side.chain->reason);
       side.cut = Farthest(*side.chain);
     }
-    FindOutput();
+    if (!FindOutput()) {
+      return Fail(stop, candidate_.y,
+                  fmt::format("the axes or the type of {} are not known", candidate_.y));
+    }
     for (;;) {
       std::string problem = ShapeProblem();
       if (problem == kRetry) continue;
@@ -77,31 +80,16 @@ class Completion {
     return cut;
   }
 
-  // y, or what the one Transpose that reads it gives.
-  void FindOutput() {
-    y_ = candidate_.y;
-    if (candidate_.packed) return;
-    const auto readers = graph_.consumers.find(y_);
-    const bool only = readers != graph_.consumers.end() && readers->second.size() == 1 &&
-                      !graph_.is_output.count(y_);
-    if (!only) return;
-    const Node& node = graph_.nodes[readers->second.front()];
-    const auto perm = Permutation(facts_, node);
-    if (!perm || !OutputAxes(&*perm) || facts_.Of(node.Key()).type != kFloat) return;
-    y_ = node.Key();
-    y_node_ = readers->second.front();
-    y_perm_ = *perm;
-  }
-
-  std::optional<std::array<int, kRoles>> OutputAxes(const std::vector<int64_t>* perm) const {
-    if (candidate_.packed) return std::array<int, kRoles>{0, 2, 1, 2};
-    const Fact& fact = facts_.Of(candidate_.y);
-    const std::vector<Role> roles = fact.rank() == 3
-                                        ? std::vector<Role>{kBatch, kSequence, kChannel}
-                                        : std::vector<Role>{kBatch, kHead, kSequence, kChannel};
-    auto layout = Layout::Of(fact, roles);
-    if (!layout || (perm && !layout->ForwardOverTranspose(*perm))) return std::nullopt;
-    return layout->Axes(roles.size());
+  // What the core gives, and what the Transpose after it gives.
+  bool FindOutput() {
+    if (candidate_.packed) {
+      y_cuts_.cuts = {{candidate_.y, {0, 2, 1, 2}, {}, {}, 1}};
+    } else {
+      y_cuts_.cuts = WalkOn(graph_, facts_, candidate_.y);
+    }
+    if (y_cuts_.cuts.empty() || facts_.Of(candidate_.y).type != kFloat) return false;
+    y_.cut = Farthest(y_cuts_);
+    return true;
   }
 
   std::string Differ(const char* what, const Expr& a, const char* of_a, const Expr& b,
@@ -181,13 +169,13 @@ class Completion {
       core.nodes.insert(side.Chosen().nodes.begin(), side.Chosen().nodes.end());
       core.operands.push_back(side.Chosen().value);
     }
-    if (y_node_) core.nodes.insert(*y_node_);
+    core.nodes.insert(y_.Chosen().nodes.begin(), y_.Chosen().nodes.end());
     for (const Mask& mask : candidate_.masks) core.operands.push_back(mask.value);
-    core.y = y_;
+    core.y = y_.Chosen().value;
     return core;
   }
 
-  // Moves the cut of the operand that made `value` behind the nodes between.
+  // Moves the cut of the operand that made `value` behind the nodes between, or y before them.
   bool Retreat(const std::string& value) {
     const auto made = graph_.producer.find(value);
     if (made == graph_.producer.end()) return false;
@@ -197,7 +185,9 @@ class Completion {
         return true;
       }
     }
-    return false;
+    const auto& after = y_.Chosen().nodes;
+    const bool on_the_way = std::find(after.begin(), after.end(), made->second) != after.end();
+    return (on_the_way || value == candidate_.y) && Nearer(&y_);
   }
 
   std::string LeakText(const Leak& leak) const {
@@ -232,15 +222,11 @@ class Completion {
     found.nodes.assign(region.nodes.begin(), region.nodes.end());
     found.inputs = region.inputs;
     found.constants = region.constants;
-    found.outputs = {y_};
-    const auto y_axes = OutputAxes(y_node_ ? &y_perm_ : nullptr);
-    if (!y_axes || facts_.Of(y_).type != kFloat) {
-      return Fail(stop, y_, fmt::format("the axes or the type of {} are not known", y_));
-    }
+    found.outputs = {y_.Chosen().value};
     found.q = MakeOperand(Q().value, Q().axis);
     found.k = MakeOperand(K().value, K().axis);
     found.v = MakeOperand(V().value, V().axis);
-    found.y = MakeOperand(y_, *y_axes);
+    found.y = MakeOperand(y_.Chosen().value, y_.Chosen().axis);
     SetNumbers(&found);
     if (!std::isfinite(found.scale)) return Fail(stop, "", "the scale is not finite");
     for (const std::string& input : found.inputs) {
@@ -278,9 +264,8 @@ class Completion {
   const Candidate candidate_;
   std::array<Side, 3> sides_ = {Side{&candidate_.q, 0}, Side{&candidate_.k, 0},
                                 Side{&candidate_.v, 0}};
-  std::string y_;
-  std::optional<size_t> y_node_;
-  std::vector<int64_t> y_perm_;
+  Chain y_cuts_;
+  Side y_ = {&y_cuts_, 0};
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace backendctx::patterns {
@@ -123,7 +124,7 @@ Expr Symbols::Named(const std::string& key, const std::string& shown) {
   const auto found = named_.find(key);
   if (found != named_.end()) return Expr::OfAtom(found->second);
   named_.emplace(key, static_cast<int>(atoms_.size()));
-  return New({shown, false, false, std::nullopt});
+  return New({shown, false, false, std::nullopt, {}});
 }
 
 Expr Symbols::Dimension(const std::string& symbol, bool declared) {
@@ -132,7 +133,7 @@ Expr Symbols::Dimension(const std::string& symbol, bool declared) {
   return result;
 }
 
-Expr Symbols::Fresh() { return New({fmt::format("?{}", atoms_.size()), false, true, std::nullopt}); }
+Expr Symbols::Fresh() { return New({fmt::format("?{}", atoms_.size()), false, true, std::nullopt, {}}); }
 
 Expr Symbols::AtMost(const Expr& upper, const std::string& shown) {
   if (shown.size() > kMaxShown) return Fresh();
@@ -168,6 +169,12 @@ Expr Symbols::Quotient(const Expr& a, const Expr& b) {
   return Named("div:" + text, text);
 }
 
+std::vector<Expr> Symbols::Parts(const Expr& expr) const {
+  const auto atom = Resolve(expr).Atom();
+  if (!atom || atoms_[static_cast<size_t>(*atom)].broadcast.empty()) return {Resolve(expr)};
+  return atoms_[static_cast<size_t>(*atom)].broadcast;
+}
+
 Expr Symbols::Broadcast(const Expr& a, const Expr& b) {
   if (b.Is(1)) return a;
   if (a.Is(1)) return b;
@@ -176,10 +183,25 @@ Expr Symbols::Broadcast(const Expr& a, const Expr& b) {
   if (IsAtMost(a, b)) return b;
   if (a.Constant()) return a;  // then the other is this or 1
   if (b.Constant()) return b;
-  std::string x = Text(a), y = Text(b);
-  if (x.size() + y.size() > kMaxShown) return Fresh();
-  if (y < x) std::swap(x, y);
-  return Named("bcast:" + x + "|" + y, fmt::format("broadcast({}, {})", x, y));
+  std::vector<Expr> parts = Parts(a);
+  for (const Expr& part : Parts(b)) {
+    const bool covered = std::any_of(parts.begin(), parts.end(),
+                                     [&](const Expr& other) { return IsAtMost(part, other); });
+    if (covered) continue;
+    parts.erase(std::remove_if(parts.begin(), parts.end(),
+                               [&](const Expr& other) { return IsAtMost(other, part); }),
+                parts.end());
+    parts.push_back(part);
+  }
+  if (parts.size() == 1) return parts[0];
+  std::vector<std::string> names;
+  for (const Expr& part : parts) names.push_back(Text(part));
+  std::sort(names.begin(), names.end());
+  const std::string shown = fmt::format("broadcast({})", fmt::join(names, ", "));
+  if (shown.size() > kMaxShown) return Fresh();
+  const Expr result = Named(shown, shown);
+  atoms_[static_cast<size_t>(*result.Atom())].broadcast = parts;
+  return result;
 }
 
 void Symbols::Assume(const Expr& a, const Expr& b) {

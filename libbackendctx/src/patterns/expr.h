@@ -83,8 +83,11 @@ class Symbols {
     bool declared = false;  // a dimension that an input names
     bool fresh = false;     // nothing is known of it
     std::optional<Expr> upper;
+    std::vector<Expr> broadcast;  // of these, each unlike the others
   };
   Expr New(Atom atom);
+  // What was broadcast to give `expr`: itself, if nothing was.
+  std::vector<Expr> Parts(const Expr& expr) const;
 
   std::vector<Atom> atoms_;
   std::unordered_map<std::string, int> named_;

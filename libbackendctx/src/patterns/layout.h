@@ -32,6 +32,9 @@ class Layout {
   bool BackOverTranspose(const std::vector<int64_t>& perm);
   bool BackOverReshape(const Symbols& symbols, const Fact& input);
   bool BackOverExpand(const Symbols& symbols, const Fact& input, const Fact& output);
+  bool ForwardOverReshape(const Symbols& symbols, const Fact& output) {
+    return BackOverReshape(symbols, output);  // regrouping has no direction
+  }
   bool ForwardOverTranspose(const std::vector<int64_t>& perm);
 
   // The tensor axis of each role, if every axis has one role and every role one axis; for rank 3

@@ -80,6 +80,13 @@ void GatherNDRule(RuleContext& c) {
   c.Out().dims.insert(c.Out().dims.end(), data.dims.begin() + batch + *depth, data.dims.end());
 }
 
+void GatherElementsRule(RuleContext& c) {
+  if (!c.Has(0) || !c.Has(1)) return;
+  c.Out().type = c.In(0).type;
+  c.Out().ranked = c.In(1).ranked;
+  c.Out().dims = c.In(1).dims;
+}
+
 void ConcatRule(RuleContext& c) {
   c.Out().ranked = true;
   Elements joined;
@@ -449,6 +456,7 @@ Rule FindLayoutRule(const std::string& op_type) {
   static const std::unordered_map<std::string, Rule> kRules = {
       {"Shape", ShapeRule},           {"Size", SizeRule},
       {"Gather", GatherRule},         {"GatherND", GatherNDRule},
+      {"GatherElements", GatherElementsRule},
       {"Concat", ConcatRule},         {"Unsqueeze", UnsqueezeRule},
       {"Squeeze", SqueezeRule},       {"Slice", SliceRule},
       {"Reshape", ReshapeRule},       {"Flatten", FlattenRule},

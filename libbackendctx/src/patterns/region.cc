@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -16,21 +17,6 @@ using model::Node;
 
 constexpr size_t kMaxHelpers = 256;
 
-// Operators that exporters compute shapes and scales with. Cheap, without effect, never random.
-bool IsHelper(const Facts& facts, const Node& node) {
-  static const std::unordered_set<std::string> kOps = {
-      "Shape", "Size",   "Gather", "Slice", "Concat", "Unsqueeze",  "Squeeze",
-      "Cast",  "Add",    "Sub",    "Mul",   "Div",    "Sqrt",       "Reciprocal",
-      "Where", "Equal",  "Reshape", "Identity", "ConstantOfShape", "Pow", "Range"};
-  if (!facts.IsStandard(node) || !kOps.count(node.op_type)) return false;
-  // Only small known contents: integers, or numbers made from them.
-  return std::all_of(node.outputs.begin(), node.outputs.end(), [&](const std::string& output) {
-    const Fact& fact = facts.Of(output);
-    const bool integer = fact.type == kInt64 || fact.type == kInt32 || fact.type == kBool;
-    return output.empty() || (integer && fact.ints) || (fact.type == kFloat && fact.floats);
-  });
-}
-
 class Closure {
  public:
   Closure(const GraphView& graph, const Facts& facts, const Core& core)
@@ -38,7 +24,7 @@ class Closure {
 
   std::optional<Region> Run(Leak* leak) {
     if (!TakeReaders(leak) || !OperandsAreOutside(leak)) return std::nullopt;
-    for (const std::string& input : InputNames()) TakeMakers(input);
+    TakeMakers();
     if (!IsAcyclic(leak)) return std::nullopt;
     return Finish();
   }
@@ -108,34 +94,57 @@ class Closure {
     return names;
   }
 
-  // The shape arithmetic behind an input, if all of it reads nothing but operands and constants and
-  // nobody else reads it.
-  void TakeMakers(const std::string& input) {
-    if (IsOperand(input) || graph_.Constant(input)) return;
-    std::set<size_t> cone;
-    std::vector<std::string> pending = {input};
-    while (!pending.empty()) {
-      const std::string value = pending.back();
-      pending.pop_back();
-      if (value.empty() || IsOperand(value) || graph_.Constant(value) || MadeInside(value)) continue;
-      const auto made = graph_.producer.find(value);
-      if (made == graph_.producer.end() || graph_.is_output.count(value)) return;
-      const Node& node = graph_.nodes[made->second];
-      if (!IsHelper(facts_, node) || cone.size() > kMaxHelpers) return;
-      if (!cone.insert(made->second).second) continue;
-      pending.insert(pending.end(), node.inputs.begin(), node.inputs.end());
-    }
-    for (const size_t index : cone) {
-      for (const std::string& output : graph_.nodes[index].outputs) {
-        const auto readers = graph_.consumers.find(output);
-        if (graph_.is_output.count(output)) return;
-        if (readers == graph_.consumers.end()) continue;
-        for (const size_t reader : readers->second) {
-          if (!nodes_.count(reader) && !cone.count(reader)) return;
-        }
+  // The shape arithmetic behind the inputs: of what could be taken, the largest part that reads
+  // nothing but operands, constants and itself, and that nobody else reads.
+  void TakeMakers() {
+    std::set<size_t> makers = HelpersBehindInputs();
+    bool changed = true;
+    while (changed) {
+      changed = false;
+      for (auto maker = makers.begin(); maker != makers.end();) {
+        const bool keeps = ReadsOwn(graph_.nodes[*maker], makers) &&
+                           IsReadHere(graph_.nodes[*maker], makers);
+        changed |= !keeps;
+        maker = keeps ? std::next(maker) : makers.erase(maker);
       }
     }
-    nodes_.insert(cone.begin(), cone.end());
+    nodes_.insert(makers.begin(), makers.end());
+  }
+
+  std::set<size_t> HelpersBehindInputs() const {
+    std::set<size_t> helpers;
+    std::vector<std::string> pending = InputNames();
+    while (!pending.empty() && helpers.size() < kMaxHelpers) {
+      const std::string value = pending.back();
+      pending.pop_back();
+      const auto made = graph_.producer.find(value);
+      if (made == graph_.producer.end() || IsOperand(value) || MadeInside(value)) continue;
+      const Node& node = graph_.nodes[made->second];
+      if (!IsHelper(facts_, node) || !helpers.insert(made->second).second) continue;
+      pending.insert(pending.end(), node.inputs.begin(), node.inputs.end());
+    }
+    return helpers;
+  }
+
+  bool ReadsOwn(const Node& node, const std::set<size_t>& makers) const {
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& input) {
+      if (input.empty() || IsOperand(input) || MadeInside(input) || graph_.Constant(input)) {
+        return true;
+      }
+      const auto made = graph_.producer.find(input);
+      return made != graph_.producer.end() && makers.count(made->second);
+    });
+  }
+
+  bool IsReadHere(const Node& node, const std::set<size_t>& makers) const {
+    return std::all_of(node.outputs.begin(), node.outputs.end(), [&](const std::string& output) {
+      if (graph_.is_output.count(output)) return false;
+      const auto readers = graph_.consumers.find(output);
+      return readers == graph_.consumers.end() ||
+             std::all_of(readers->second.begin(), readers->second.end(), [&](size_t reader) {
+               return nodes_.count(reader) || makers.count(reader);
+             });
+    });
   }
 
   // y is the only way out; a path back from it into the region could only lead to helpers.
@@ -191,6 +200,20 @@ std::optional<Extent> ExtentOf(const Symbols& symbols, const std::vector<FreeDim
 }
 
 }  // namespace
+
+bool IsHelper(const Facts& facts, const Node& node) {
+  static const std::unordered_set<std::string> kOps = {
+      "Shape", "Size",   "Gather", "Slice", "Concat", "Unsqueeze",  "Squeeze",
+      "Cast",  "Add",    "Sub",    "Mul",   "Div",    "Sqrt",       "Reciprocal",
+      "Where", "Equal",  "Reshape", "Identity", "ConstantOfShape", "Pow", "Range"};
+  if (!facts.IsStandard(node) || !kOps.count(node.op_type)) return false;
+  // Only small known contents: integers, or numbers made from them.
+  return std::all_of(node.outputs.begin(), node.outputs.end(), [&](const std::string& output) {
+    const Fact& fact = facts.Of(output);
+    const bool integer = fact.type == kInt64 || fact.type == kInt32 || fact.type == kBool;
+    return output.empty() || (integer && fact.ints) || (fact.type == kFloat && fact.floats);
+  });
+}
 
 std::optional<Region> Close(const GraphView& graph, const Facts& facts, const Core& core,
                             Leak* leak) {

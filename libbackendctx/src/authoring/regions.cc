@@ -67,6 +67,16 @@ Status CheckBoundary(const patterns::Attention& attention, const scope::Partitio
                             attention.outputs.size()));
 }
 
+// Integer constants that an encoding copies into the body are no inputs of the call.
+Status KeepOperands(const model::FlatModel& flat, manifest::Partition* partition) {
+  BCTX_ASSIGN_OR_RETURN(const std::vector<std::string> operands,
+                        model::CallOperands(flat, package::ToEncoded(*partition)));
+  std::erase_if(partition->inputs, [&operands](const manifest::BoundaryValue& input) {
+    return std::find(operands.begin(), operands.end(), input.name) == operands.end();
+  });
+  return OkStatus();
+}
+
 void Refuse(const model::GraphView& graph, size_t node, const std::string& reason, Regions* out) {
   const model::Node& at = graph.nodes[node];
   out->not_taken.push_back({graph.path, at.name.empty() ? at.Key() : at.name, at.op_type, reason});
@@ -92,6 +102,7 @@ Status TakeFrom(const model::FlatModel& flat, const model::GraphView& graph,
     }
     Region region;
     region.partition = ToManifest(graph, *span, variant, out->regions.size());
+    BCTX_RETURN_IF_ERROR(KeepOperands(flat, &region.partition));
     BCTX_ASSIGN_OR_RETURN(region.partition.structure_digest,
                           package::PartitionDigest(flat, package::ToEncoded(region.partition)));
     out->taken.push_back({region.partition.id, graph.path, attention.form, attention.nodes.size(),

@@ -91,6 +91,12 @@ Status OpenFront(const std::string& path, Package::State* state) {
   if (!file) return file.status().WithContext("the front's container");
   BCTX_RETURN_IF_ERROR(
       ReadContainer(std::move(file).value(), state).InFile(state->decoded->tag->container));
+  const std::string& variant = state->decoded->tag->variant;
+  if (state->manifest.FindVariant(variant) == nullptr) {
+    return Status(StatusCode::kMalformed,
+                  fmt::format("the front is of variant '{}', which the manifest does not name", variant),
+                  {.field = "variant", .found = variant, .expected = "a variant of the manifest"});
+  }
   BCTX_ASSIGN_OR_RETURN(state->bindings, package::Bind(state->manifest, *state->decoded));
   return OkStatus();
 }

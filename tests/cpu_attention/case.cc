@@ -205,12 +205,17 @@ std::vector<float> Dense(Layout layout, const Tensor& from, int64_t batch, int64
   return out;
 }
 
-// 0 .. n-1 in one of three orders of summation.
-std::vector<int64_t> Order(SumOrder order, int64_t n) {
+// 0 .. n-1 as it is, backward, even before odd, or rotated.
+std::vector<int64_t> Order(int order, int64_t n) {
   std::vector<int64_t> indices;
-  for (int64_t i = 0; i < n; ++i) indices.push_back(order == SumOrder::kBackward ? n - 1 - i : i);
-  if (order == SumOrder::kEvenOdd) {
+  for (int64_t i = 0; i < n; ++i) indices.push_back(i);
+  if (order == 1) {
+    std::reverse(indices.begin(), indices.end());
+  } else if (order == 2) {
     std::stable_partition(indices.begin(), indices.end(), [](int64_t i) { return i % 2 == 0; });
+  } else if (order > 2) {
+    std::rotate(indices.begin(), indices.begin() + n * (order - 2) / (kSumOrders - 2),
+                indices.end());
   }
   return indices;
 }
@@ -218,7 +223,7 @@ std::vector<int64_t> Order(SumOrder order, int64_t n) {
 template <typename Real>
 class Attention {
  public:
-  Attention(const Problem& problem, const Inputs& in, SumOrder order)
+  Attention(const Problem& problem, const Inputs& in, int order)
       : p_(problem),
         in_(in),
         q_(Dense(problem.q, in.q, in.batch, problem.q_heads, in.queries, problem.qk_head_size)),
@@ -314,10 +319,10 @@ void Attention<Real>::Row(int64_t b, int64_t h, int64_t i, std::vector<Real>* ou
 }  // namespace
 
 std::vector<double> Truth(const Problem& problem, const Inputs& inputs) {
-  return Attention<double>(problem, inputs, SumOrder::kForward).Compute();
+  return Attention<double>(problem, inputs, 0).Compute();
 }
 
-std::vector<float> Honest(const Problem& problem, const Inputs& inputs, SumOrder order) {
+std::vector<float> Honest(const Problem& problem, const Inputs& inputs, int order) {
   return Attention<float>(problem, inputs, order).Compute();
 }
 

@@ -75,12 +75,13 @@ bool IsListConstant(const onnx::NodeProto& node) {
   return false;
 }
 
-bool IsFloatType(int32_t element_type) {
+bool BecomesOperand(int32_t element_type) {
   switch (element_type) {
     case TensorProto::FLOAT:
     case TensorProto::FLOAT16:
     case TensorProto::BFLOAT16:
     case TensorProto::DOUBLE:
+    case TensorProto::BOOL:
       return true;
     default:
       return false;

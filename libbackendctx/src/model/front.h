@@ -50,8 +50,8 @@ struct Placement {
 using Layout = std::function<std::optional<Placement>(const Digest&)>;
 
 // The values of the flat graph that the call of this partition passes, in the order of the function's
-// formals: activations, weights, then those constants that become operands. Integer (and bool and
-// string) Constant nodes do not: they are copied into the body.
+// formals: activations, weights, then those constants that become operands. Integer (and string)
+// Constant nodes do not: they are copied into the body.
 Result<std::vector<std::string>> CallOperands(const FlatModel& flat,
                                               const EncodedPartition& partition);
 

@@ -2,9 +2,9 @@
 // formals: activations x0 x1 ..., weights w0 ..., constants c0 ..., outputs y0 .... Values inside
 // keep their names, so a body can be read beside its model.
 //
-// Floating point constants become operands: converters that turn a model's weights to fp16 do not
-// look into functions, and a body with an fp32 constant inside would no longer type-check. Other
-// constants are copied in when they were Constant nodes: shape inference reads them there.
+// Floating point (and bool) constants become operands: converters that turn a model's weights to
+// fp16 do not look into functions, and a body with an fp32 constant inside would no longer
+// type-check. Integers are copied in when they were Constant nodes: shape inference reads them there.
 #include "model/function_body.h"
 
 #include <fmt/format.h>
@@ -172,7 +172,7 @@ class BodyBuilder {
   }
 
   static bool IsCopied(const ConstantPlace& place, const TensorInfo& info) {
-    return place.node && info.size < kInlineLimit && !IsFloatType(info.element_type);
+    return place.node && info.size < kInlineLimit && !BecomesOperand(info.element_type);
   }
 
   Status SortOperands() {

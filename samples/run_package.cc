@@ -65,9 +65,8 @@ void AddProvider(OrtEnv* env, OrtSessionOptions* options, const char* library,
   std::vector<const char*> key_texts, value_texts;
   for (const std::string& key : keys) key_texts.push_back(key.c_str());
   for (const std::string& value : values) value_texts.push_back(value.c_str());
-  Check(api->SessionOptionsAppendExecutionProvider_V2(options, env, ours.data(), ours.size(),
-                                                      key_texts.data(), value_texts.data(),
-                                                      keys.size()));
+  Check(api->SessionOptionsAppendExecutionProvider_V2(
+      options, env, ours.data(), ours.size(), key_texts.data(), value_texts.data(), keys.size()));
 }
 
 // A tensor of ones for input `index`.
@@ -153,13 +152,15 @@ void ORT_API_CALL Print(void*, OrtLoggingLevel level, const char*, const char*, 
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fputs("usage: run_package ONNXRUNTIME_LIBRARY PROVIDER_LIBRARY MODEL.onnx [OPTION=VALUE ...]\n",
-               stderr);
+    std::fputs(
+        "usage: run_package ONNXRUNTIME_LIBRARY PROVIDER_LIBRARY MODEL.onnx [OPTION=VALUE ...]\n",
+        stderr);
     return 2;
   }
   api = LoadRuntime(argv[1]);
   OrtEnv* env = nullptr;
-  Check(api->CreateEnvWithCustomLogger(Print, nullptr, ORT_LOGGING_LEVEL_INFO, "run_package", &env));
+  Check(
+      api->CreateEnvWithCustomLogger(Print, nullptr, ORT_LOGGING_LEVEL_INFO, "run_package", &env));
   OrtSessionOptions* options = nullptr;
   Check(api->CreateSessionOptions(&options));
   AddProvider(env, options, argv[2], std::vector<std::string>(argv + 4, argv + argc));

@@ -18,8 +18,8 @@ class BodySession {
     BCTX_RETURN_IF_ERROR(runtime.Make(api.CreateEnv, &body.env_, ORT_LOGGING_LEVEL_ERROR, "bctx"));
     SessionOptions options;
     BCTX_RETURN_IF_ERROR(runtime.Make(api.CreateSessionOptions, &options));
-    BCTX_RETURN_IF_ERROR(runtime.Check(
-        api.SetIntraOpNumThreads(options.get(), static_cast<int>(request.threads))));
+    BCTX_RETURN_IF_ERROR(
+        runtime.Check(api.SetIntraOpNumThreads(options.get(), static_cast<int>(request.threads))));
     // The nodes as they are written: a proof compares with the model, not with its rewrites.
     BCTX_RETURN_IF_ERROR(
         runtime.Check(api.SetSessionGraphOptimizationLevel(options.get(), ORT_DISABLE_ALL)));
@@ -36,9 +36,9 @@ class BodySession {
 
   Result<std::vector<Tensor>> Run(const std::vector<Tensor>& inputs) const {
     if (inputs.size() != input_names_.size()) {
-      return Status(StatusCode::kInvalidArgument,
-                    "the case has " + std::to_string(inputs.size()) + " inputs, expected " +
-                        std::to_string(input_names_.size()));
+      return Status(StatusCode::kInvalidArgument, "the case has " + std::to_string(inputs.size()) +
+                                                      " inputs, expected " +
+                                                      std::to_string(input_names_.size()));
     }
     std::vector<Value> values;
     for (const Tensor& input : inputs) {
@@ -56,8 +56,7 @@ class BodySession {
   template <typename Count, typename Name>
   Status ReadNames(Count count, Name name, std::vector<std::string>* names) {
     OrtAllocator* allocator = nullptr;
-    BCTX_RETURN_IF_ERROR(
-        runtime_.Check(runtime_.api().GetAllocatorWithDefaultOptions(&allocator)));
+    BCTX_RETURN_IF_ERROR(runtime_.Check(runtime_.api().GetAllocatorWithDefaultOptions(&allocator)));
     size_t found = 0;
     BCTX_RETURN_IF_ERROR(runtime_.Check(count(session_.get(), &found)));
     for (size_t i = 0; i < found; ++i) {
@@ -71,7 +70,8 @@ class BodySession {
 
   Status ReadNames() {
     const OrtApi& api = runtime_.api();
-    BCTX_RETURN_IF_ERROR(ReadNames(api.SessionGetInputCount, api.SessionGetInputName, &input_names_));
+    BCTX_RETURN_IF_ERROR(
+        ReadNames(api.SessionGetInputCount, api.SessionGetInputName, &input_names_));
     return ReadNames(api.SessionGetOutputCount, api.SessionGetOutputName, &output_names_);
   }
 
@@ -92,9 +92,9 @@ class BodySession {
     std::vector<const OrtValue*> given;
     for (const Value& value : inputs) given.push_back(value.get());
     std::vector<OrtValue*> made(output_names.size(), nullptr);
-    const Status ran = runtime_.Check(runtime_.api().Run(
-        session_.get(), nullptr, input_names.data(), given.data(), given.size(),
-        output_names.data(), output_names.size(), made.data()));
+    const Status ran = runtime_.Check(
+        runtime_.api().Run(session_.get(), nullptr, input_names.data(), given.data(), given.size(),
+                           output_names.data(), output_names.size(), made.data()));
     std::vector<Value> outputs;
     for (OrtValue* value : made) outputs.emplace_back(value, Releaser{&runtime_.api()});
     BCTX_RETURN_IF_ERROR(ran);

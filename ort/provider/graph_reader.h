@@ -19,7 +19,7 @@ struct Port {
 };
 
 struct TensorType {
-  int32_t element_type = 0;   // onnx TensorProto.DataType; 0: no tensor or not known
+  int32_t element_type = 0;  // onnx TensorProto.DataType; 0: no tensor or not known
   bool has_shape = false;
   std::vector<int64_t> dims;  // -1: not known
 };

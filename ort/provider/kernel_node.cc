@@ -20,10 +20,21 @@ size_t MostThreads() {
 
 size_t ElementSize(int32_t type) {
   switch (type) {
-    case 2: case 3: case 9: return 1;
-    case 4: case 5: case 10: case 16: return 2;
-    case 7: case 11: case 13: return 8;
-    default: return 4;
+    case 2:
+    case 3:
+    case 9:
+      return 1;
+    case 4:
+    case 5:
+    case 10:
+    case 16:
+      return 2;
+    case 7:
+    case 11:
+    case 13:
+      return 8;
+    default:
+      return 4;
   }
 }
 
@@ -72,7 +83,8 @@ class Frame {
     if (port < 0) return nullptr;
     const OrtValue* value = nullptr;
     const OrtApi& api = node_.api;
-    if (OrtStatus* status = api.KernelContext_GetInput(context_, static_cast<size_t>(port), &value)) {
+    if (OrtStatus* status =
+            api.KernelContext_GetInput(context_, static_cast<size_t>(port), &value)) {
       return status;
     }
     if (value == nullptr) return nullptr;  // an optional input that this run does not give
@@ -162,7 +174,8 @@ class Frame {
   std::vector<std::unique_ptr<std::byte[]>> scratch_;
 };
 
-OrtStatus* ORT_API_CALL CreateState(OrtNodeComputeInfo* info, OrtNodeComputeContext*, void** state) {
+OrtStatus* ORT_API_CALL CreateState(OrtNodeComputeInfo* info, OrtNodeComputeContext*,
+                                    void** state) {
   *state = nullptr;
   try {
     static_cast<KernelNode*>(info)->on_ready();
@@ -186,8 +199,12 @@ void ORT_API_CALL ReleaseState(OrtNodeComputeInfo*, void*) {}
 
 KernelNode::KernelNode(const OrtApi& ort_api, std::string call_name, plugin::Kernel loaded,
                        PortMap port_map, std::function<void()> when_ready)
-    : OrtNodeComputeInfo{}, api(ort_api), name(std::move(call_name)), kernel(std::move(loaded)),
-      ports(std::move(port_map)), on_ready(std::move(when_ready)) {
+    : OrtNodeComputeInfo{},
+      api(ort_api),
+      name(std::move(call_name)),
+      kernel(std::move(loaded)),
+      ports(std::move(port_map)),
+      on_ready(std::move(when_ready)) {
   ort_version_supported = kApiVersion;
   OrtNodeComputeInfo::CreateState = ort::CreateState;
   OrtNodeComputeInfo::Compute = ort::Compute;

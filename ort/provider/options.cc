@@ -68,12 +68,16 @@ constexpr Option kOptions[] = {
                     ProviderOptions* out) { return ParseList(key, value, &out->backends); }},
     {"integrity", ParseIntegrity},
     {"report", ParseReport},
-    {"require-proof", [](const std::string& key, const std::string& value,
-                         ProviderOptions* out) { return ParseFlag(key, value, &out->require_proof); }},
+    {"require-proof",
+     [](const std::string& key, const std::string& value, ProviderOptions* out) {
+       return ParseFlag(key, value, &out->require_proof);
+     }},
     {"strict", [](const std::string& key, const std::string& value,
                   ProviderOptions* out) { return ParseFlag(key, value, &out->strict); }},
-    {"trusted_keys", [](const std::string& key, const std::string& value,
-                        ProviderOptions* out) { return ParseList(key, value, &out->trusted_keys); }},
+    {"trusted_keys",
+     [](const std::string& key, const std::string& value, ProviderOptions* out) {
+       return ParseList(key, value, &out->trusted_keys);
+     }},
 };
 
 std::string KnownOptions() {

@@ -14,9 +14,9 @@ struct ProviderOptions {
   std::vector<std::string> trusted_keys;  // files or folders, besides the trust folders
   bool strict = false;                    // any fallback is an error
   bool require_proof = false;
-  bool full_integrity = false;            // every byte, not only what is loaded
+  bool full_integrity = false;  // every byte, not only what is loaded
   bool in_place_aliases = false;
-  std::string report;                     // a path, or empty
+  std::string report;  // a path, or empty
   // A plug-in's own: backend -> key -> value.
   std::map<std::string, std::map<std::string, std::string>> backend_options;
 };

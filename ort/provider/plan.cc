@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/os/library.h"
+#include "model/front_tag.h"
 #include "plugin/plugin.h"
 
 namespace backendctx::ort {
@@ -34,9 +35,9 @@ Result<std::vector<PublicKey>> TrustedKeys(const ProviderOptions& options) {
   for (const std::string& path : options.trusted_keys) {
     std::error_code error;
     if (!std::filesystem::exists(path, error)) {
-      return Status(StatusCode::kInvalidArgument,
-                    fmt::format("provider option trusted_keys: {}: there is no such file or folder",
-                                path));
+      return Status(
+          StatusCode::kInvalidArgument,
+          fmt::format("provider option trusted_keys: {}: there is no such file or folder", path));
     }
   }
   std::vector<std::string> paths = TrustFolders(Environment);
@@ -44,37 +45,36 @@ Result<std::vector<PublicKey>> TrustedKeys(const ProviderOptions& options) {
   return LoadTrustedKeys(paths);
 }
 
-// Options of a plug-in are for its compiler; what a driver takes it lists as well.
+// Options of a plug-in are for its compiler: a context has them in the manifest. No driver takes
+// any.
 Status CheckBackendOptions(const ProviderOptions& options, const std::vector<Plugin>& drivers) {
-  for (const auto& [backend, keys] : options.backend_options) {
-    std::string known;
-    for (const Plugin& driver : drivers) {
-      known += (known.empty() ? "" : ", ") + driver.backend();
-    }
-    const bool is_known = std::any_of(drivers.begin(), drivers.end(), [&](const Plugin& driver) {
-      return driver.backend() == backend;
-    });
-    if (!is_known) {
-      return Status(StatusCode::kInvalidArgument,
-                    fmt::format("provider option {}.{}: there is no backend {}; known are {}",
-                                backend, keys.begin()->first, backend,
-                                known.empty() ? "none" : known));
-    }
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("provider option {}.{}: is not known; backend {} takes no options when "
-                              "it runs",
-                              backend, keys.begin()->first, backend));
+  if (options.backend_options.empty()) return OkStatus();
+  const auto& [backend, keys] = *options.backend_options.begin();
+  const std::string option = fmt::format("provider option {}.{}", backend, keys.begin()->first);
+  std::string known;
+  bool is_known = false;
+  for (const Plugin& driver : drivers) {
+    known += (known.empty() ? "" : ", ") + driver.backend();
+    is_known |= driver.backend() == backend;
   }
-  return OkStatus();
+  if (!is_known) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("{}: there is no backend {}; known are {}", option, backend,
+                              known.empty() ? "none" : known));
+  }
+  return Status(
+      StatusCode::kInvalidArgument,
+      fmt::format("{}: is not known; backend {} takes no options when it runs", option, backend));
 }
 
 Status CheckAliases(const ProviderOptions& options, const Package& package) {
   if (!options.in_place_aliases || package.manifest().aliases.empty()) return OkStatus();
   const manifest::Alias& alias = package.manifest().aliases.front();
-  return Status(StatusCode::kUnimplemented,
-                fmt::format("provider option aliases: in-place binding of {} to {} cannot be honoured "
-                            "by this version",
-                            alias.output, alias.input));
+  return Status(
+      StatusCode::kUnimplemented,
+      fmt::format("provider option aliases: in-place binding of {} to {} cannot be honoured "
+                  "by this version",
+                  alias.output, alias.input));
 }
 
 // Every byte against its digest. Whom the package is signed by is the selection's business.
@@ -86,10 +86,34 @@ Status CheckEverything(const Package& package) {
   return is_trust ? OkStatus() : report.first_error;
 }
 
+bool IsFile(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error);
+}
+
+// A model that was handed over as bytes: its container is found through its tag, in the folder that
+// the host named for external data, but its bodies cannot be seen.
+Result<Package> OpenContainer(const std::string& folder, const std::string& tag_text,
+                              const OpenOptions& open) {
+  BCTX_ASSIGN_OR_RETURN(const model::FrontTag tag, model::ParseTag(tag_text));
+  BCTX_ASSIGN_OR_RETURN(Package package, Package::Open(folder + "/" + tag.container, open));
+  if (package.manifest_digest() == tag.manifest) return package;
+  return Status(StatusCode::kCorrupt,
+                fmt::format("{}: has manifest {}, the model names {}", tag.container,
+                            package.manifest_digest().Hex(), tag.manifest.Hex()));
+}
+
 Status OpenPackage(const ProviderOptions& options, const ModelFacts& model, Plan* plan) {
   OpenOptions open;
   BCTX_ASSIGN_OR_RETURN(open.trusted_keys, TrustedKeys(options));
-  Result<Package> package = Package::Open(model.path, open);
+  const bool is_file = IsFile(model.path);
+  if (!is_file && (model.path.empty() || options.full_integrity)) {
+    plan->declined = "the model was loaded from bytes: its body cannot be checked";
+    return OkStatus();
+  }
+  const std::string folder = std::filesystem::path(model.path).parent_path();
+  Result<Package> package =
+      is_file ? Package::Open(model.path, open) : OpenContainer(folder, *model.tag, open);
   if (!package && package.error().code() == StatusCode::kUnsupportedVersion) {
     plan->declined = package.error().message();
     return OkStatus();
@@ -99,21 +123,17 @@ Status OpenPackage(const ProviderOptions& options, const ModelFacts& model, Plan
     plan->declined = model.path + ": has changed since the session began";
     return OkStatus();
   }
+  if (!is_file) plan->note = "the model was loaded from bytes: body not checked";
   if (options.full_integrity) BCTX_RETURN_IF_ERROR(CheckEverything(*package));
   BCTX_RETURN_IF_ERROR(CheckAliases(options, *package));
   plan->package = *package;
   return OkStatus();
 }
 
-bool IsFile(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::is_regular_file(path, error);
-}
-
 // How near a context was to running.
 int Nearness(const Decision& decision) {
-  static const std::map<std::string, int> order = {{"stale", 0},     {"untrusted", 1},
-                                                   {"unproved", 2},  {"no-driver", 3},
+  static const std::map<std::string, int> order = {{"stale", 0},        {"untrusted", 1},
+                                                   {"unproved", 2},     {"no-driver", 3},
                                                    {"incompatible", 4}, {"absent", 5}};
   const auto it = order.find(decision.reason);
   return it != order.end() ? it->second : 6;
@@ -136,12 +156,8 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   plan.profile = HostProfile::Detect();
   plan.policy.backends = options.backends;
   plan.policy.require_proof = options.require_proof;
-  if (!model.has_tag) {
+  if (!model.tag) {
     plan.declined = "the model has no property backendctx.front, which names the package";
-    return plan;
-  }
-  if (model.path.empty() || !IsFile(model.path)) {
-    plan.declined = "the model was loaded from bytes: its body cannot be checked";
     return plan;
   }
   BCTX_RETURN_IF_ERROR(OpenPackage(options, model, &plan));
@@ -149,7 +165,8 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   BCTX_ASSIGN_OR_RETURN(plan.selection, package::SelectAndLoad(*plan.package, plan.profile,
                                                                plan.policy, drivers.plugins));
   plan.weights.emplace(*plan.package);
-  if (plan.package->encoding() != "function") {
+  // A bare container has no encoding; without calls nothing is claimed then.
+  if (plan.package->encoding() == "metadata") {
     plan.declined = fmt::format("the front has encoding {}, of which this version claims nothing",
                                 plan.package->encoding());
   }

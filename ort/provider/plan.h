@@ -1,5 +1,5 @@
-// What a session does with a model, decided once: which package it is, which contexts are loaded, or
-// what is wrong. Everything that can fail happens here, before any node is claimed.
+// What a session does with a model, decided once: which package it is, which contexts are loaded,
+// or what is wrong. Everything that can fail happens here, before any node is claimed.
 #pragma once
 
 #include <memory>
@@ -16,24 +16,26 @@ namespace backendctx::ort {
 
 // The model as the session tells of it.
 struct ModelFacts {
-  std::string path;     // "" when it was loaded from bytes
-  bool has_tag = false; // the metadata property that every front has
+  // Of a model from bytes: "", or a file that is not there in the folder of its external data.
+  std::string path;
+  std::optional<std::string> tag;  // the metadata property that every front has
 };
 
 struct Plan {
   HostProfile profile;
   Policy policy;
-  std::optional<Package> package;   // nothing: no package, or one that could not be read
-  package::Selection selection;     // decisions change when a call turns out to be stale
+  std::optional<Package> package;  // nothing: no package, or one that could not be read
+  package::Selection selection;    // decisions change when a call turns out to be stale
   std::optional<WeightIndex> weights;
-  std::string declined;             // why no call of this model is looked at; empty: calls are
+  std::string declined;  // why no call of this model is looked at; empty: calls are
+  std::string note;      // what the user should know of a model that runs compiled
   std::vector<std::string> left_out_plugins;
 
   const package::LoadedContext* Find(const std::string& partition) const;
 };
 
-// Corrupt, Malformed and what else must stop the session is the error; that nothing runs compiled is
-// none. `strict` is judged by the caller, which sees the calls too.
+// Corrupt, Malformed and what else must stop the session is the error; that nothing runs compiled
+// is none. `strict` is judged by the caller, which sees the calls too.
 Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model);
 
 // One partition that does not run compiled and why, its context nearest to running first.

@@ -66,8 +66,9 @@ OrtStatus* ORT_API_CALL Compile(OrtEp* ep, const OrtGraph** graphs, const OrtNod
     for (size_t i = 0; i < count; ++i) {
       Result<std::unique_ptr<KernelNode>> node = provider->session.Compile(graphs[i], fused[i]);
       if (!node) {
-        const std::string text = std::string("BackendContext: ") + StatusCodeName(node.error().code()) +
-                                 ": " + node.error().message();
+        const std::string text = std::string("BackendContext: ") +
+                                 StatusCodeName(node.error().code()) + ": " +
+                                 node.error().message();
         return api.CreateStatus(ORT_EP_FAIL, text.c_str());
       }
       made.push_back(std::move(*node));
@@ -153,9 +154,12 @@ OrtStatus* ORT_API_CALL CreateEp(OrtEpFactory* factory, const OrtHardwareDevice*
   });
 }
 
-void ORT_API_CALL ReleaseEp(OrtEpFactory*, OrtEp* ep) noexcept { delete static_cast<Provider*>(ep); }
+void ORT_API_CALL ReleaseEp(OrtEpFactory*, OrtEp* ep) noexcept {
+  delete static_cast<Provider*>(ep);
+}
 
-OrtStatus* ORT_API_CALL CreateAllocator(OrtEpFactory*, const OrtMemoryInfo*, const OrtKeyValuePairs*,
+OrtStatus* ORT_API_CALL CreateAllocator(OrtEpFactory*, const OrtMemoryInfo*,
+                                        const OrtKeyValuePairs*,
                                         OrtAllocator** allocator) noexcept {
   *allocator = nullptr;  // ONNX Runtime's own, for the CPU
   return nullptr;
@@ -187,9 +191,11 @@ Factory::Factory(Apis used) : OrtEpFactory{}, apis(std::move(used)) {
 
 extern "C" {
 
-__attribute__((visibility("default"))) OrtStatus* CreateEpFactories(
-    const char*, const OrtApiBase* base, const OrtLogger*, OrtEpFactory** factories, size_t room,
-    size_t* made) {
+__attribute__((visibility("default"))) OrtStatus* CreateEpFactories(const char*,
+                                                                    const OrtApiBase* base,
+                                                                    const OrtLogger*,
+                                                                    OrtEpFactory** factories,
+                                                                    size_t room, size_t* made) {
   namespace ort = backendctx::ort;
   *made = 0;
   const OrtApi* const api = base->GetApi(ort::kApiVersion);

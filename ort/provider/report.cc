@@ -28,14 +28,16 @@ Json ToJson(const ObservedCall& call) {
 }
 
 Json ToJson(const Observed& observed, const Plan* plan) {
-  const auto compiled = std::count_if(observed.calls.begin(), observed.calls.end(),
-                                      [](const ObservedCall& call) { return !call.context.empty(); });
+  const auto compiled =
+      std::count_if(observed.calls.begin(), observed.calls.end(),
+                    [](const ObservedCall& call) { return !call.context.empty(); });
   Json json = {{"runtime", "ONNX Runtime " + observed.runtime}};
   json["compiled"] = compiled;
   json["interpreted"] = static_cast<std::ptrdiff_t>(observed.calls.size()) - compiled;
   json["calls"] = Json::array();
   for (const ObservedCall& call : observed.calls) json["calls"].push_back(ToJson(call));
   if (plan != nullptr && !plan->declined.empty()) json["declined"] = plan->declined;
+  if (plan != nullptr && !plan->note.empty()) json["note"] = plan->note;
   if (plan != nullptr && !plan->left_out_plugins.empty()) {
     json["plugins_left_out"] = plan->left_out_plugins;
   }

@@ -1,4 +1,5 @@
-// The `report` option: the decisions as `bctx-inspect why --json` gives them, and what was observed.
+// The `report` option: the decisions as `bctx-inspect why --json` gives them, and what was
+// observed.
 #pragma once
 
 #include <string>

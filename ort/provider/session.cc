@@ -40,8 +40,7 @@ Status ProviderSession::Prepare(const OrtGraph* graph) {
   BCTX_RETURN_IF_ERROR(options_.status());
   ModelFacts model;
   BCTX_ASSIGN_OR_RETURN(model.path, reader_.ModelPath(graph));
-  BCTX_ASSIGN_OR_RETURN(const auto tag, reader_.Property(graph, model::kFrontProperty));
-  model.has_tag = tag.has_value();
+  BCTX_ASSIGN_OR_RETURN(model.tag, reader_.Property(graph, model::kFrontProperty));
   observed_.model = model.path;
   BCTX_ASSIGN_OR_RETURN(plan_, MakePlan(*options_, model));
   if (!options_->strict || !plan_->package) return OkStatus();
@@ -197,8 +196,8 @@ Result<std::unique_ptr<KernelNode>> ProviderSession::Compile(const OrtGraph* gra
   for (const manifest::BoundaryValue& output : loaded->partition->outputs) {
     ports.output_types.push_back(output.element_type);
   }
-  return std::make_unique<KernelNode>(*apis_.ort, std::move(name), loaded->kernel,
-                                      std::move(ports), [this] { Finish(); });
+  return std::make_unique<KernelNode>(*apis_.ort, std::move(name), loaded->kernel, std::move(ports),
+                                      [this] { Finish(); });
 }
 
 void ProviderSession::Finish() {
@@ -216,6 +215,7 @@ void ProviderSession::Finish() {
       fmt::format("BackendContext: {} compiled, {} interpreted", compiled.size(),
                   declined.empty() ? fallbacks.size() : std::max(met.size(), fallbacks.size()));
   if (!why.empty()) text += ": " + why;
+  if (!plan_->note.empty()) text += "; " + plan_->note;
   Log(why.empty() ? ORT_LOGGING_LEVEL_INFO : ORT_LOGGING_LEVEL_WARNING, text);
 }
 
@@ -232,8 +232,8 @@ void ProviderSession::WriteReport() {
 
 void ProviderSession::Log(OrtLoggingLevel level, const std::string& text) const {
   if (logger_ == nullptr) return;
-  (void)ToStatus(*apis_.ort, apis_.ort->Logger_LogMessage(logger_, level, text.c_str(), "backendctx",
-                                                          0, "session"));
+  (void)ToStatus(*apis_.ort, apis_.ort->Logger_LogMessage(logger_, level, text.c_str(),
+                                                          "backendctx", 0, "session"));
 }
 
 }  // namespace backendctx::ort

@@ -1,9 +1,9 @@
-// One session's use of the provider, behind the C callbacks of ep.cc: looks at graphs, claims calls,
-// makes their kernels, keeps the report.
+// One session's use of the provider, behind the C callbacks of ep.cc: looks at graphs, claims
+// calls, makes their kernels, keeps the report.
 //
 // ONNX Runtime swallows errors of GetCapability and of CreateEp, or answers them with a session
-// without this provider. So nothing here fails before Compile: what is fatal is remembered, one node
-// is claimed, and its Compile fails with the message, which stops the session everywhere.
+// without this provider. So nothing here fails before Compile: what is fatal is remembered, one
+// node is claimed, and its Compile fails with the message, which stops the session everywhere.
 //
 // Threads: ONNX Runtime makes a session on one thread; runs touch only kernel nodes.
 #pragma once

@@ -7,12 +7,17 @@ namespace {
 
 StatusCode MapCode(OrtErrorCode code) {
   switch (code) {
-    case ORT_INVALID_ARGUMENT: return StatusCode::kInvalidArgument;
-    case ORT_NO_SUCHFILE: return StatusCode::kIo;
+    case ORT_INVALID_ARGUMENT:
+      return StatusCode::kInvalidArgument;
+    case ORT_NO_SUCHFILE:
+      return StatusCode::kIo;
     case ORT_INVALID_PROTOBUF:
-    case ORT_INVALID_GRAPH: return StatusCode::kMalformed;
-    case ORT_NOT_IMPLEMENTED: return StatusCode::kUnimplemented;
-    default: return StatusCode::kInternal;
+    case ORT_INVALID_GRAPH:
+      return StatusCode::kMalformed;
+    case ORT_NOT_IMPLEMENTED:
+      return StatusCode::kUnimplemented;
+    default:
+      return StatusCode::kInternal;
   }
 }
 

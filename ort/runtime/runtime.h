@@ -1,12 +1,13 @@
 // ONNX Runtime, loaded at run time: the only way in which this project reaches it.
 //
-// The runtime's one exported symbol carries the exact release in its version, so that a program that
-// is linked to one release does not start with another. Opened by path and asked for its API by
-// number, any release from 1.23 on serves.
+// The runtime's one exported symbol carries the exact release in its version, so that a program
+// that is linked to one release does not start with another. Opened by path and asked for its API
+// by number, any release from 1.23 on serves.
 //
-//   BCTX_ASSIGN_OR_RETURN(ort::Runtime runtime, ort::Runtime::Open("/usr/lib/libonnxruntime.so.1"));
-//   ort::Env env;
-//   BCTX_RETURN_IF_ERROR(runtime.Make(runtime.api().CreateEnv, &env, ORT_LOGGING_LEVEL_WARNING, "x"));
+//   BCTX_ASSIGN_OR_RETURN(ort::Runtime runtime,
+//   ort::Runtime::Open("/usr/lib/libonnxruntime.so.1")); ort::Env env;
+//   BCTX_RETURN_IF_ERROR(runtime.Make(runtime.api().CreateEnv, &env, ORT_LOGGING_LEVEL_WARNING,
+//   "x"));
 //
 // Threads: as ONNX Runtime's own. The library stays loaded until the process ends.
 #pragma once

@@ -1,7 +1,7 @@
+#include "provider/options.h"
+
 #include <catch2/catch.hpp>
 #include <map>
-
-#include "provider/options.h"
 
 namespace backendctx::ort {
 namespace {
@@ -49,8 +49,9 @@ TEST_CASE("an unknown option names the known ones", "[ort]") {
     const Status status = ParseOptions({{key, "1"}}).status();
     INFO(key);
     CHECK(status.code() == StatusCode::kInvalidArgument);
-    CHECK(status.message().ends_with("is not known; known are aliases, backends, integrity, report, "
-                                     "require-proof, strict, trusted_keys, <backend>.<key>"));
+    CHECK(
+        status.message().ends_with("is not known; known are aliases, backends, integrity, report, "
+                                   "require-proof, strict, trusted_keys, <backend>.<key>"));
   }
 }
 
@@ -62,7 +63,8 @@ TEST_CASE("a value that is none says what was expected", "[ort]") {
     const Status status = ParseOptions({{key, value}}).status();
     INFO(status.message());
     CHECK(status.code() == StatusCode::kInvalidArgument);
-    CHECK(status.message().starts_with("provider option " + key + ": found '" + value + "', expected"));
+    CHECK(status.message().starts_with("provider option " + key + ": found '" + value +
+                                       "', expected"));
   }
 }
 

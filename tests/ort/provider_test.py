@@ -278,16 +278,31 @@ class FallsBack(Packages):
         self.assert_refused(["strict", "has no property backendctx.front"], front, strict=1)
 
     def test_from_bytes(self):
-        """a model from bytes runs interpreted, because its body cannot be checked"""
+        """a model from bytes runs compiled with a note, and interpreted where every byte is asked for"""
         front, _ = self.package("two_layers", "--target", "host")
         data = front.read_bytes()
         entry = ("session.model_external_initializers_file_folder_path", str(front.parent))
         path = ROOT / "bytes-report.json"
-        session = provided(data, entries=[entry], report=path)
+        session = provided(data, entries=[entry], report=path, strict=1)
+        report = json.loads(path.read_text())
+        self.assert_compiled(report, 2)
+        self.assertIn("body not checked", report["observed"]["note"])
+        self.assert_near(session, front, models.inputs())
+        session = provided(data, entries=[entry], report=path, integrity="full")
         report = json.loads(path.read_text())
         self.assertEqual((report["observed"]["compiled"], report["observed"]["interpreted"]), (0, 2))
         self.assertIn("loaded from bytes", report["observed"]["declined"])
         self.assert_same_bytes(session, front, models.inputs())
+
+    def test_from_bytes_of_another_package(self):
+        """a model from bytes is not run with the container of another package"""
+        front, container = self.copy("two_layers", "--target", "host")
+        other = self.package("one_value_thrice", "--target", "host")[1]
+        shutil.copy(other, container)
+        entry = ("session.model_external_initializers_file_folder_path", str(front.parent))
+        with self.assertRaises(Exception) as raised:
+            provided(front.read_bytes(), entries=[entry])
+        self.assertIn(container.name, str(raised.exception))
 
     def test_plain_model(self):
         """a model that is no package runs as ever, strict or not"""

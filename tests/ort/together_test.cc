@@ -16,7 +16,8 @@ TEST_CASE("host, provider, library, compiler and driver live in one process", "[
   const OrtApi& api = runtime->api();
   Env env;
   REQUIRE(runtime->Make(api.CreateEnv, &env, ORT_LOGGING_LEVEL_WARNING, "together").ok());
-  CHECK(runtime->Check(api.RegisterExecutionProviderLibrary(env.get(), "backendctx", PROVIDER)).ok());
+  CHECK(
+      runtime->Check(api.RegisterExecutionProviderLibrary(env.get(), "backendctx", PROVIDER)).ok());
   const plugin::Found found = plugin::FindPlugins({PLUGIN_FOLDER}, {});
   CHECK(found.left_out == std::vector<std::string>());
   size_t compilers = 0, drivers = 0;

@@ -44,7 +44,8 @@ class Fixture {
     std::vector<std::string> shown;
     for (const Decision& decision :
          Decide({candidates_.begin(), candidates_.end()}, host, policy)) {
-      shown.push_back(decision.context + " " + OutcomeName(decision.outcome) + " " + decision.reason);
+      shown.push_back(decision.context + " " + OutcomeName(decision.outcome) + " " +
+                      decision.reason);
       last_detail_ = decision.detail;
     }
     return shown;

@@ -106,7 +106,8 @@ TEST_CASE("the limits of a profile are kept", "[select][hostile]") {
 }
 
 TEST_CASE("truncated profiles are malformed at every byte", "[select][hostile]") {
-  const std::string whole = WithFacts(R"("arch": "x86_64", "cpu.features": ["avx2"], "cpu.count": 2)");
+  const std::string whole =
+      WithFacts(R"("arch": "x86_64", "cpu.features": ["avx2"], "cpu.count": 2)");
   for (size_t size = 0; size < whole.size(); ++size) {
     CHECK(CodeOf(whole.substr(0, size)) == StatusCode::kMalformed);
   }

@@ -38,7 +38,8 @@ Status Broken(std::string what) { return Status(StatusCode::kInternal, std::move
 
 Status CheckCount(const void* list, size_t count, const char* member) {
   if (count > kMaxCount) {
-    return Broken(fmt::format("{}: found {} of them, expected at most {}", member, count, kMaxCount));
+    return Broken(
+        fmt::format("{}: found {} of them, expected at most {}", member, count, kMaxCount));
   }
   if (count != 0 && list == nullptr) {
     return Broken(fmt::format("{}: {} promised, none delivered", member, count));
@@ -56,7 +57,8 @@ Result<manifest::Requirement> CopyRequirement(const bctx_requirement& from) {
   manifest::Requirement requirement;
   BCTX_ASSIGN_OR_RETURN(requirement.key, Text(from.key, "requirement key"));
   if (from.predicate < BCTX_EQUALS || from.predicate > BCTX_AT_LEAST) {
-    return Broken(fmt::format("requirement {}: predicate {} is none", requirement.key, from.predicate));
+    return Broken(
+        fmt::format("requirement {}: predicate {} is none", requirement.key, from.predicate));
   }
   requirement.predicate = static_cast<uint32_t>(from.predicate);
   BCTX_RETURN_IF_ERROR(CheckCount(from.values, from.value_count, "requirement values"));

@@ -54,9 +54,8 @@ Result<Kernel> Kernel::Load(const Plugin& plugin, std::span<const uint8_t> priva
 }
 
 Status Kernel::Run(bctx_run* run) const {
-  return Guarded(state_->plugin.backend(), "run", [&](bctx_error* error) {
-    return state_->table.run(state_->kernel, run, error);
-  });
+  return Guarded(state_->plugin.backend(), "run",
+                 [&](bctx_error* error) { return state_->table.run(state_->kernel, run, error); });
 }
 
 }  // namespace backendctx::plugin

@@ -1,8 +1,8 @@
 // Backend plug-ins as C++ values: found, loaded, asked for their table, called without surprises.
 //
 // A plug-in is a shared object "libbctx_<backend>_compiler.so", "libbctx_<backend>_driver.so" or
-// "libbctx_<backend>.so" ('-' in the backend's name written '_'); one that cannot be loaded, lacks the
-// symbol, speaks another ABI version or has an impossible table is left out with the reason.
+// "libbctx_<backend>.so" ('-' in the backend's name written '_'); one that cannot be loaded, lacks
+// the symbol, speaks another ABI version or has an impossible table is left out with the reason.
 //
 // Threads: immutable after construction; calls go through as plugin_abi.h says.
 #pragma once
@@ -56,8 +56,8 @@ struct Blob {
   std::vector<manifest::KeyValue> options;
   manifest::WeightsKind weights = manifest::WeightsKind::kNone;
 };
-// What the plug-in promised is checked: sizes, counts, strings. Unimplemented: this backend or target
-// does not take the partition.
+// What the plug-in promised is checked: sizes, counts, strings. Unimplemented: this backend or
+// target does not take the partition.
 Result<Blob> Compile(const Plugin& plugin, const bctx_compile_request& request);
 
 // A loaded kernel; unloads itself with its last copy. Run is re-entrant.

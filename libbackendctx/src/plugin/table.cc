@@ -53,12 +53,18 @@ Status CheckFunctions(const bctx_plugin& table) {
 
 StatusCode MapCode(bctx_code code) {
   switch (code) {
-    case BCTX_OK: return StatusCode::kOk;
-    case BCTX_INVALID_ARGUMENT: return StatusCode::kInvalidArgument;
-    case BCTX_UNSUPPORTED: return StatusCode::kUnimplemented;
-    case BCTX_MALFORMED: return StatusCode::kMalformed;
-    case BCTX_INCOMPATIBLE: return StatusCode::kIncompatible;
-    case BCTX_INTERNAL: return StatusCode::kInternal;
+    case BCTX_OK:
+      return StatusCode::kOk;
+    case BCTX_INVALID_ARGUMENT:
+      return StatusCode::kInvalidArgument;
+    case BCTX_UNSUPPORTED:
+      return StatusCode::kUnimplemented;
+    case BCTX_MALFORMED:
+      return StatusCode::kMalformed;
+    case BCTX_INCOMPATIBLE:
+      return StatusCode::kIncompatible;
+    case BCTX_INTERNAL:
+      return StatusCode::kInternal;
   }
   return StatusCode::kInternal;
 }
@@ -75,9 +81,9 @@ bool ReadText(const char* text, size_t limit, std::string* out) {
 
 Result<bctx_plugin> CheckTable(const bctx_plugin* table) {
   if (table == nullptr) {
-    return Status(StatusCode::kUnsupportedVersion,
-                  fmt::format("plug-in: needs a host newer than ABI version {}",
-                              BCTX_PLUGIN_ABI_VERSION));
+    return Status(
+        StatusCode::kUnsupportedVersion,
+        fmt::format("plug-in: needs a host newer than ABI version {}", BCTX_PLUGIN_ABI_VERSION));
   }
   if (table->struct_size < offsetof(bctx_plugin, backend)) {
     return Malformed(fmt::format("struct_size: found {}", table->struct_size));
@@ -116,9 +122,11 @@ Status ToStatus(bctx_code code, const bctx_error& error, const std::string& back
   const std::string text = base::Printable({error.message, size}, sizeof(error.message));
   const bool is_known = code >= BCTX_OK && code <= BCTX_INTERNAL;
   std::string message = fmt::format("{}: {}: ", backend, function);
-  if (!is_known) message += fmt::format("returned code {}, which is none: ", static_cast<int>(code));
-  message += text.empty() ? fmt::format("failed with code {} and said nothing", static_cast<int>(code))
-                          : text;
+  if (!is_known)
+    message += fmt::format("returned code {}, which is none: ", static_cast<int>(code));
+  message += text.empty()
+                 ? fmt::format("failed with code {} and said nothing", static_cast<int>(code))
+                 : text;
   return Status(MapCode(code), std::move(message));
 }
 

@@ -16,8 +16,8 @@ Result<bctx_plugin> CheckTable(const bctx_plugin* table);
 // The text at `text`, at most `limit` bytes, clean; nothing for null and the rest.
 bool ReadText(const char* text, size_t limit, std::string* out);
 
-// An error buffer as it is handed to a plug-in, and the Status made of its answer. An unknown code is
-// the backend's mistake, and a failure without a text says so.
+// An error buffer as it is handed to a plug-in, and the Status made of its answer. An unknown code
+// is the backend's mistake, and a failure without a text says so.
 bctx_error EmptyError();
 Status ToStatus(bctx_code code, const bctx_error& error, const std::string& backend,
                 const char* function);

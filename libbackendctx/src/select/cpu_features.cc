@@ -113,14 +113,22 @@ struct Bit {
 };
 
 constexpr Bit kBits[] = {
-    {AT_HWCAP, HWCAP_FP, "fp"},           {AT_HWCAP, HWCAP_ASIMD, "asimd"},
-    {AT_HWCAP, HWCAP_AES, "aes"},         {AT_HWCAP, HWCAP_PMULL, "pmull"},
-    {AT_HWCAP, HWCAP_SHA1, "sha1"},       {AT_HWCAP, HWCAP_SHA2, "sha2"},
-    {AT_HWCAP, HWCAP_CRC32, "crc32"},     {AT_HWCAP, HWCAP_ATOMICS, "atomics"},
-    {AT_HWCAP, HWCAP_FPHP, "fphp"},       {AT_HWCAP, HWCAP_ASIMDHP, "asimdhp"},
-    {AT_HWCAP, HWCAP_ASIMDRDM, "asimdrdm"}, {AT_HWCAP, HWCAP_ASIMDDP, "asimddp"},
-    {AT_HWCAP, HWCAP_SVE, "sve"},         {AT_HWCAP, HWCAP_ASIMDFHM, "asimdfhm"},
-    {AT_HWCAP2, HWCAP2_SVE2, "sve2"},     {AT_HWCAP2, HWCAP2_I8MM, "i8mm"},
+    {AT_HWCAP, HWCAP_FP, "fp"},
+    {AT_HWCAP, HWCAP_ASIMD, "asimd"},
+    {AT_HWCAP, HWCAP_AES, "aes"},
+    {AT_HWCAP, HWCAP_PMULL, "pmull"},
+    {AT_HWCAP, HWCAP_SHA1, "sha1"},
+    {AT_HWCAP, HWCAP_SHA2, "sha2"},
+    {AT_HWCAP, HWCAP_CRC32, "crc32"},
+    {AT_HWCAP, HWCAP_ATOMICS, "atomics"},
+    {AT_HWCAP, HWCAP_FPHP, "fphp"},
+    {AT_HWCAP, HWCAP_ASIMDHP, "asimdhp"},
+    {AT_HWCAP, HWCAP_ASIMDRDM, "asimdrdm"},
+    {AT_HWCAP, HWCAP_ASIMDDP, "asimddp"},
+    {AT_HWCAP, HWCAP_SVE, "sve"},
+    {AT_HWCAP, HWCAP_ASIMDFHM, "asimdfhm"},
+    {AT_HWCAP2, HWCAP2_SVE2, "sve2"},
+    {AT_HWCAP2, HWCAP2_I8MM, "i8mm"},
     {AT_HWCAP2, HWCAP2_BF16, "bf16"},
 };
 

@@ -6,7 +6,7 @@
 
 namespace backendctx::select {
 
-std::string CpuArchitecture();            // "x86_64", "aarch64", else what uname says
-std::vector<std::string> CpuFeatures();   // sorted; empty where nothing is known
+std::string CpuArchitecture();           // "x86_64", "aarch64", else what uname says
+std::vector<std::string> CpuFeatures();  // sorted; empty where nothing is known
 
 }  // namespace backendctx::select

@@ -1,9 +1,9 @@
 // Which context of each partition runs, and which of the partitions that share nodes.
 //
-// Two steps. First every candidate is judged by itself: stored, still what the front has, fit for the
-// host, with a driver, trusted, proved. Those that pass are ranked within their partition. Then
-// partitions are taken in the order in which their candidates came, and one that shares a node with a
-// partition taken before is turned down. The order is the caller's (an outer function before the
+// Two steps. First every candidate is judged by itself: stored, still what the front has, fit for
+// the host, with a driver, trusted, proved. Those that pass are ranked within their partition. Then
+// partitions are taken in the order in which their candidates came, and one that shares a node with
+// a partition taken before is turned down. The order is the caller's (an outer function before the
 // ones that it calls), so the whole is deterministic and explains itself.
 #include <fmt/format.h>
 
@@ -65,7 +65,8 @@ Decision JudgeAlone(const Candidate& candidate, const HostProfile& profile, cons
 size_t Specialty(const Context& context) {
   size_t asked = 0;
   for (const Requirement& requirement : context.requirements) {
-    const bool set = requirement.predicate == static_cast<uint32_t>(manifest::Predicate::kContainsAll);
+    const bool set =
+        requirement.predicate == static_cast<uint32_t>(manifest::Predicate::kContainsAll);
     asked += set ? requirement.values.size() : 1;
   }
   return asked;
@@ -102,7 +103,8 @@ class TakenNodes {
 
   void Take(const Partition& partition) {
     const std::string graph = partition.variant + '\n' + partition.graph_path;
-    for (const std::string& node : partition.nodes) nodes_.emplace(graph + '/' + node, partition.id);
+    for (const std::string& node : partition.nodes)
+      nodes_.emplace(graph + '/' + node, partition.id);
     for (size_t dot = graph.find('.'); dot != std::string::npos; dot = graph.find('.', dot + 1)) {
       holders_.emplace(graph.substr(0, dot), partition.id);
     }

@@ -41,7 +41,8 @@ Result<Fact> ParseSet(const std::string& key, const json& value) {
   std::set<std::string> set;
   for (const json& element : value) {
     if (!element.is_string()) {
-      return Malformed(fmt::format("{}: found a {} in a set, expected text", key, element.type_name()));
+      return Malformed(
+          fmt::format("{}: found a {} in a set, expected text", key, element.type_name()));
     }
     BCTX_ASSIGN_OR_RETURN(std::string text, ParseText(key, element));
     set.insert(std::move(text));
@@ -57,8 +58,8 @@ Result<Fact> ParseFact(const std::string& key, const json& value) {
   if (value.is_array()) return ParseSet(key, value);
   if (value.is_number_integer()) {
     // An unsigned number beyond int64_t would wrap in get<int64_t>.
-    const bool fits = !value.is_number_unsigned() ||
-                      value.get<uint64_t>() <= static_cast<uint64_t>(kMaxInteger);
+    const bool fits =
+        !value.is_number_unsigned() || value.get<uint64_t>() <= static_cast<uint64_t>(kMaxInteger);
     const int64_t number = fits ? value.get<int64_t>() : kMaxInteger + 1;
     if (number <= kMaxInteger && number >= -kMaxInteger) return Fact(number);
     return Malformed(fmt::format("{}: found an integer beyond 2^53", key));
@@ -70,9 +71,9 @@ Result<Fact> ParseFact(const std::string& key, const json& value) {
 // The document, or why it is none: syntax, a repeated key, nesting that no profile has.
 Result<json> ParseDocument(const std::string& text) {
   if (text.size() > kMaxBytes) {
-    return Status(StatusCode::kResourceExhausted,
-                  fmt::format("host profile: found {} bytes, expected at most {}", text.size(),
-                              kMaxBytes));
+    return Status(
+        StatusCode::kResourceExhausted,
+        fmt::format("host profile: found {} bytes, expected at most {}", text.size(), kMaxBytes));
   }
   if (text.starts_with("\xef\xbb\xbf")) return Malformed("found a byte order mark, expected JSON");
   std::string wrong;
@@ -116,15 +117,15 @@ Result<HostProfile> HostProfile::FromJson(const std::string& text) {
   }
   if (*version != kSchemaVersion) {
     return Status(StatusCode::kUnsupportedVersion,
-                  fmt::format("host profile: schema_version: found {}, expected {}", version->dump(),
-                              kSchemaVersion));
+                  fmt::format("host profile: schema_version: found {}, expected {}",
+                              version->dump(), kSchemaVersion));
   }
   const auto facts = document.find("facts");
   if (facts == document.end() || !facts->is_object()) return Malformed("facts: expected an object");
   if (facts->size() > kMaxFacts) {
-    return Status(StatusCode::kResourceExhausted,
-                  fmt::format("host profile: found {} facts, expected at most {}", facts->size(),
-                              kMaxFacts));
+    return Status(
+        StatusCode::kResourceExhausted,
+        fmt::format("host profile: found {} facts, expected at most {}", facts->size(), kMaxFacts));
   }
   HostProfile profile;
   for (const auto& [key, value] : facts->items()) {

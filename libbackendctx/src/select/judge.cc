@@ -47,7 +47,8 @@ std::optional<std::string> FactText(const Fact& fact) {
 
 Lack OneOf(const Requirement& requirement, const Fact& fact) {
   const std::optional<std::string> found = FactText(fact);
-  if (!found) return fmt::format("{}: the host has a set, expected one value", Show(requirement.key));
+  if (!found)
+    return fmt::format("{}: the host has a set, expected one value", Show(requirement.key));
   const auto& values = requirement.values;
   if (std::find(values.begin(), values.end(), *found) != values.end()) return std::nullopt;
   return fmt::format("{}: the host has {}, expected {}{}", Show(requirement.key), Show(*found),
@@ -109,20 +110,28 @@ Lack Check(const Requirement& requirement, const HostProfile& profile) {
 
 const char* VerdictName(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kNotApplicable: return "not-applicable";
-    case Verdict::kOptimal: return "optimal";
-    case Verdict::kRecompilePreferred: return "recompile-preferred";
-    case Verdict::kUnsupported: return "unsupported";
+    case Verdict::kNotApplicable:
+      return "not-applicable";
+    case Verdict::kOptimal:
+      return "optimal";
+    case Verdict::kRecompilePreferred:
+      return "recompile-preferred";
+    case Verdict::kUnsupported:
+      return "unsupported";
   }
   return "unsupported";
 }
 
 const char* OutcomeName(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kChosen: return "chosen";
-    case Outcome::kRejected: return "rejected";
-    case Outcome::kStale: return "stale";
-    case Outcome::kAbsent: return "absent";
+    case Outcome::kChosen:
+      return "chosen";
+    case Outcome::kRejected:
+      return "rejected";
+    case Outcome::kStale:
+      return "stale";
+    case Outcome::kAbsent:
+      return "absent";
   }
   return "rejected";
 }

@@ -9,7 +9,9 @@ import json
 import os
 import pathlib
 import shutil
+import textwrap
 import time
+import warnings
 
 import screen
 from screen import Limits, section, text
@@ -96,7 +98,8 @@ class Demo:
             self.limits.holds(f"{name}: calls interpreted", calls["interpreted"], 0)
 
     def speed(self):
-        section("4. Faster where compiled (milliseconds, best of interleaved runs)")
+        section("4. Faster where compiled")
+        text("  milliseconds, best of interleaved runs; one thread: CPU time, two: wall clock")
         text(f"  {'':<16}{'length':>7}{'threads':>9}{'plain':>9}{'compiled':>10}{'ratio':>8}{'limit':>8}")
         for name, threads in itertools.product(MODEL_LIMITS, (1, 2)):
             plain = self.runtime.plain(self.out / f"{name}.onnx", threads)
@@ -104,7 +107,7 @@ class Demo:
             for length, rounds in ROUNDS.items():
                 limit = MODEL_LIMITS[name] if length == 512 else SHORT_LIMIT
                 feeds = self.models.feeds(plain, 1, length)
-                a, b = self.runtime.interleaved(plain, compiled, feeds, rounds, limit)
+                a, b = self.runtime.interleaved(plain, compiled, feeds, rounds, limit, threads)
                 text(f"  {name:<16}{length:>7}{threads:>9}{a:>9.2f}{b:>10.2f}{a / b:>8.2f}{limit:>8.2f}")
                 self.limits.at_least(f"{name}: times faster, S {length}, {threads} threads", a / b, limit, "{:.2f}")
 
@@ -134,33 +137,34 @@ class Demo:
                       for context in partition["contexts"] if context["outcome"] == "chosen")
         front, container = self.copy(name, "changed-code")
         self.flip(container, loaded["offset"] + loaded["stored_bytes"] // 2)
-        code = self.tools.shown("bctx-inspect", "verify", str(front.relative_to(self.out)), expect=None)
+        code = self.tools.shown("bctx-inspect", "verify", str(front.relative_to(self.out)), expect=None, errors=False)
         self.limits.holds("changed code: exit code of verify", code, 4)
         try:
             self.runtime.compiled(front)
             refused, said = False, "a session was made"
         except Exception as error:  # whatever type the runtime's binding has for it
             refused, said = True, str(error)
-        screen.indented(screen.bold("ONNX Runtime: ") + said[:300])
+        text(screen.bold("InferenceSession: ") + said[:240] + " ...")
         self.limits.holds("changed code: the provider refuses", refused, True)
         front, container = self.copy(name, "changed-weight")
         self.flip(container, container.stat().st_size // 2)
-        code = self.tools.shown("bctx-inspect", "verify", str(front.relative_to(self.out)), expect=None)
+        code = self.tools.shown("bctx-inspect", "verify", str(front.relative_to(self.out)), expect=None, errors=False)
         self.limits.holds("changed weight: exit code of verify", code, 4)
 
     def reasons(self, seen):
         return sorted({(d["outcome"], d["reason"], d["detail"]) for d in seen["decisions"]})
 
     def edited(self):
-        section("6. Edited by another tool: converted to fp16, attention stays as it is")
+        section("6. Edited by another tool: converted to fp16")
         import onnx
         from onnxconverter_common import float16
-        front, _ = self.copy("minilm-l3", "edited")
-        model = float16.convert_float_to_float16(onnx.load(front), keep_io_types=True, disable_shape_infer=True)
+        warnings.simplefilter("ignore")  # the converter names each number that fp16 cannot hold
+        front, _ = self.copy("minilm-l6-fp32", "edited")
+        model = float16.convert_float_to_float16(onnx.load(front), keep_io_types=True)
         path = front.with_name("edited.onnx")
         onnx.save(model, path)
         session, seen = self.runtime.report_of(path, self.out / "report.json")
-        original = self.runtime.plain(self.out / "minilm-l3.onnx")
+        original = self.runtime.plain(self.out / "minilm-l6-fp32.onnx")
         apart = self.runtime.difference(session, original, self.models.feeds(original, 1, 64))
         self.tell_fallback(seen, "stale", "edited by fp16 conversion")
         text(f"  it runs all the same; fp16 against fp32: {apart:.1e} of scale")
@@ -170,7 +174,8 @@ class Demo:
         calls = seen["observed"]
         text(f"  {calls['compiled']} calls compiled, {calls['interpreted']} interpreted, because:")
         for outcome, reason, detail in self.reasons(seen)[:3]:
-            screen.indented(f"{outcome}, {reason}: {detail}"[:2 * screen.WIDTH])
+            text(textwrap.fill(f"{outcome}, {reason}: {detail}"[:240], screen.WIDTH, initial_indent="    ",
+                               subsequent_indent="      "))
         self.limits.holds(f"{what}: compiled calls", calls["compiled"], 0)
         said = any(word in (outcome, reason) for outcome, reason, _ in self.reasons(seen))
         self.limits.holds(f"{what}: the reason is said", said, True)

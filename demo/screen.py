@@ -29,11 +29,6 @@ def text(line=""):
     print(line, flush=True)
 
 
-def indented(block):
-    for line in block.rstrip("\n").split("\n"):
-        text("  " + line)
-
-
 class Limits:
     """Every stated limit with what was found in this run."""
 

@@ -18,14 +18,11 @@ class Tools:
                               capture_output=True, text=True, errors="replace")
         return done.returncode, done.stdout, done.stderr
 
-    def shown(self, program, *arguments, expect=0, lines=None):
+    def shown(self, program, *arguments, expect=0, errors=True):
         """Runs and prints command and output; stops the demo when the exit code is another one."""
         screen.command([program, *arguments])
         code, out, err = self.run(program, *arguments)
-        shown = (out + err).rstrip("\n").split("\n")
-        if lines is not None and len(shown) > lines:
-            shown = shown[:lines] + [f"... {len(shown) - lines} more lines"]
-        screen.indented("\n".join(shown))
+        screen.text((out + (err if errors else "")).rstrip("\n"))
         if expect is not None and code != expect:
             raise SystemExit(f"demo: {program} {arguments[0]}: found exit code {code}, expected {expect}")
         return code

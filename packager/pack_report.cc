@@ -92,14 +92,12 @@ std::string UntakenList(const PackReport& report, size_t limit) {
 }
 
 std::string SizeLine(const PackReport& report) {
-  const uint64_t total = report.front_bytes + report.container_bytes;
-  const uint64_t code = report.blob_bytes;
-  return Line("size", fmt::format("front {}, container {}, of these {} compiled code",
-                                  HumanBytes(report.front_bytes),
-                                  HumanBytes(report.container_bytes), HumanBytes(code))) +
-         Line("",
-              fmt::format("without code {} more than graph and weights",
-                          HumanBytes(total - code - std::min(total - code, report.model_bytes))));
+  const uint64_t total = report.front_bytes + report.container_bytes - report.blob_bytes;
+  return Line("size", fmt::format("front {}, container {}", HumanBytes(report.front_bytes),
+                                  HumanBytes(report.container_bytes))) +
+         Line("", fmt::format("{} compiled code, {} besides graph and weights",
+                              HumanBytes(report.blob_bytes),
+                              HumanBytes(total - std::min(total, report.model_bytes))));
 }
 
 }  // namespace

@@ -86,6 +86,10 @@ class FrontEncoder {
       BCTX_RETURN_IF_ERROR(ReplaceNodes(placed, protos.at(path)));
     }
     DropUnread();
+    std::set<GraphProto*> changed;
+    for (const auto& [path, placed] : by_graph) changed.insert(protos.at(path));
+    for (const auto& [graph, value] : copied_) changed.insert(const_cast<GraphProto*>(graph));
+    for (GraphProto* graph : changed) DropTypes(graph);
     auto* import = front_.add_opset_import();
     import->set_domain(kDomain);
     import->set_version(1);
@@ -201,7 +205,6 @@ class FrontEncoder {
     }
     graph->clear_node();
     for (const size_t i : *order) graph->add_node()->Swap(&items[i].second);
-    DropTypes(graph);
     return OkStatus();
   }
 

@@ -1,5 +1,6 @@
 #include "model/hoist.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -39,11 +40,15 @@ class Hoister {
   }
 
   Status Visit(GraphProto* graph) {
+    taken_here_.clear();
     NameSet outputs;
     for (const auto& output : graph->output()) outputs.insert(output.name());
     Renames renames;
     BCTX_RETURN_IF_ERROR(TakeNodes(graph, outputs, &renames));
-    if (graph != top_) TakeInitializers(graph, outputs, &renames);
+    if (graph != top_) {
+      TakeInitializers(graph, outputs, &renames);
+      DropTypes(outputs, graph);
+    }
     for (NodeProto& node : *graph->mutable_node()) {
       RenameReads(renames, &node);
       for (GraphProto* subgraph : Subgraphs(&node)) BCTX_RETURN_IF_ERROR(Visit(subgraph));
@@ -102,8 +107,19 @@ class Hoister {
     for (NodeProto& identity : identities) graph->add_node()->Swap(&identity);
   }
 
+  // Types of what has left a branch; those of its outputs stay true.
+  void DropTypes(const NameSet& outputs, GraphProto* graph) {
+    auto* types = graph->mutable_value_info();
+    types->erase(std::remove_if(types->begin(), types->end(),
+                                [&](const auto& info) {
+                                  return taken_here_.count(info.name()) && !outputs.count(info.name());
+                                }),
+                 types->end());
+  }
+
   void Take(TensorProto tensor, const GraphProto* graph, bool is_output, Renames* renames) {
     const std::string name = tensor.name();
+    taken_here_.insert(name);
     if (is_output || (graph != top_ && definitions_[name] > 1)) {
       const std::string fresh = Fresh(name);
       (*renames)[name] = fresh;
@@ -131,7 +147,8 @@ class Hoister {
 
   const ConstantSet& also_;
   GraphProto* const top_;
-  NameSet taken_;
+  NameSet taken_;       // every name of the model
+  NameSet taken_here_;  // what the graph at hand has lost
   std::unordered_map<std::string, size_t> definitions_;
   std::vector<TensorProto> hoisted_;
 };

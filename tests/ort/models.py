@@ -72,6 +72,29 @@ def in_branches():
                                     [value("y", "b", "s", WIDTH)], initializers))
 
 
+def decomposed():
+    """Attention written out, with the scale as a constant that becomes an operand of the call."""
+    rng = np.random.default_rng(11)
+    initializers = [numpy_helper.from_array(np.array([0, 0, HEADS, HEAD_SIZE], np.int64), "split"),
+                    numpy_helper.from_array(np.array([0, 0, WIDTH], np.int64), "join"),
+                    numpy_helper.from_array(np.array(np.sqrt(HEAD_SIZE), np.float32), "root")]
+    nodes = []
+    for part, order in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])):
+        initializers.append(weight(rng, f"{part}_w", WIDTH, WIDTH))
+        nodes += [helper.make_node("MatMul", ["x", f"{part}_w"], [f"{part}_flat"]),
+                  helper.make_node("Reshape", [f"{part}_flat", "split"], [f"{part}_split"]),
+                  helper.make_node("Transpose", [f"{part}_split"], [part], perm=order)]
+    nodes += [helper.make_node("MatMul", ["q", "k"], ["products"]),
+              helper.make_node("Div", ["products", "root"], ["scores"]),
+              helper.make_node("Softmax", ["scores"], ["weights"], axis=-1),
+              helper.make_node("MatMul", ["weights", "v"], ["heads"]),
+              helper.make_node("Transpose", ["heads"], ["rows"], perm=[0, 2, 1, 3]),
+              helper.make_node("Reshape", ["rows", "join"], ["attended"]),
+              helper.make_node("Add", ["attended", "x"], ["y"])]
+    return finish(helper.make_graph(nodes, "decomposed", [value("x", "b", "s", WIDTH)],
+                                    [value("y", "b", "s", WIDTH)], initializers))
+
+
 def no_attention():
     return finish(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "plain",
                                     [value("x", "b", "s", WIDTH)], [value("y", "b", "s", WIDTH)]))

@@ -294,6 +294,23 @@ class FallsBack(Packages):
         self.assertIn("loaded from bytes", report["observed"]["declined"])
         self.assert_same_bytes(session, front, models.inputs())
 
+    def test_other_constant(self):
+        """a call whose constant operand has another value is stale, wherever the model came from"""
+        front, _ = self.copy("decomposed", "--target", "host")
+        entry = ("session.model_external_initializers_file_folder_path", str(front.parent))
+        path = ROOT / "constant-report.json"
+        provided(front.read_bytes(), entries=[entry], report=path)
+        self.assert_compiled(json.loads(path.read_text()), 1)
+        model = onnx.load(front, load_external_data=False)
+        root = next(t for t in model.graph.initializer if t.name == "root")
+        root.CopyFrom(onnx.numpy_helper.from_array(np.array(3.0, np.float32), "root"))
+        provided(model.SerializeToString(), entries=[entry], report=path)
+        self.assert_interpreted(json.loads(path.read_text()), 1, "stale", "(root) has other values: digest")
+        onnx.save(model, front)
+        session, report = self.report(front)
+        self.assert_interpreted(report, 1, "stale")
+        self.assert_same_bytes(session, front, models.inputs())
+
     def test_from_bytes_of_another_package(self):
         """a model from bytes is not run with the container of another package"""
         front, container = self.copy("two_layers", "--target", "host")
@@ -374,6 +391,15 @@ class Stops(Packages):
         front, _ = self.package("two_layers", "--target", "host")
         self.assert_refused(["there is no backend nobody; known are cpu-attention"], front, **{"nobody.key": 1})
         self.assert_refused(["cpu-attention.speed: is not known"], front, **{"cpu-attention.speed": 1})
+
+    def test_damaged_key(self):
+        """a key in the trust folder that cannot be read stops the session of a package and is named"""
+        front, _ = self.package("two_layers", "--target", "host")
+        home = pathlib.Path(tempfile.mkdtemp(dir=ROOT))
+        keys = home / ".config" / "backendctx" / "trust.d"
+        keys.mkdir(parents=True)
+        (keys / "broken.pub").write_text("no key\n")
+        self.assert_refused(["malformed", "broken.pub"], front, home=home)
 
     def test_keys_that_are_not_there(self):
         """a trusted key that does not exist stops the session"""

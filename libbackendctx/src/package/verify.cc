@@ -14,6 +14,13 @@
 namespace backendctx {
 namespace {
 
+// What model calls an invalid argument (a partition that is not closed or not convex) is what the
+// package claims, not what our caller asked for.
+Status AsClaim(const Status& status) {
+  if (status.code() != StatusCode::kInvalidArgument) return status;
+  return Status(StatusCode::kMalformed, status.message(), status.detail());
+}
+
 class Verifier {
  public:
   Verifier(const Package::State& state, const VerifyOptions& options)
@@ -76,7 +83,7 @@ class Verifier {
 
   static Status CheckPartition(const manifest::Partition& partition, const model::FlatModel& flat) {
     Result<Digest> digest = package::PartitionDigest(flat, package::ToEncoded(partition));
-    if (!digest) return digest.status().WithContext("partition " + partition.id);
+    if (!digest) return AsClaim(digest.status()).WithContext("partition " + partition.id);
     if (*digest == partition.structure_digest) return OkStatus();
     return Status(StatusCode::kCorrupt,
                   fmt::format("partition {}: found structure digest {}, expected {}", partition.id,
@@ -102,9 +109,10 @@ class Verifier {
     for (const manifest::Partition& partition : state_.manifest.partitions) {
       if (partition.variant == tag.variant) partitions.push_back(package::ToEncoded(partition));
     }
-    BCTX_ASSIGN_OR_RETURN(
-        const std::string made,
-        model::EncodeFront(*flat_, partitions, tag, package::LayoutOf(state_.reader->index())));
+    const Result<std::string> encoded =
+        model::EncodeFront(*flat_, partitions, tag, package::LayoutOf(state_.reader->index()));
+    if (!encoded) return AsClaim(encoded.status());
+    const std::string& made = *encoded;
     if (made == state_.front) return OkStatus();
     const auto pair = std::mismatch(made.begin(), made.end(), state_.front.begin(), state_.front.end());
     const auto offset = static_cast<unsigned long long>(pair.first - made.begin());

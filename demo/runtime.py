@@ -1,8 +1,10 @@
 """ONNX Runtime with and without the provider: answers, differences, milliseconds."""
 import json
+import os
 import pathlib
 import time
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is loaded
 import numpy as np
 import onnxruntime as ort
 

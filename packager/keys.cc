@@ -18,6 +18,11 @@ namespace backendctx::tools {
 namespace {
 
 int KeygenVerb(const std::string& path, const std::string& comment) {
+  for (const std::string& file : {path, path + ".pub"}) {
+    if (access(file.c_str(), F_OK) == 0) {
+      return FailUsage(file + ": exists already; a key is never replaced");
+    }
+  }
   const Result<SigningKey> key = SigningKey::Generate();
   if (!key) return Fail(key.error());
   const Status saved = key->Save(path, comment);

@@ -11,6 +11,7 @@ BUILD = pathlib.Path(os.environ["BCTX_BUILD"])
 DEPS = pathlib.Path(os.environ["BCTX_DEPS"])
 SOURCE = pathlib.Path(os.environ["BCTX_SOURCE"])
 PROVIDER = "BackendContextExecutionProvider"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when ONNX Runtime is loaded
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 

@@ -113,7 +113,7 @@ def without_attention():
 
 def save_external(model, path, location):
     onnx.save(model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=location,
-              size_threshold=0)
+              size_threshold=128)
 
 
 def feeds(model, batch=2, length=9, seed=0):

@@ -17,6 +17,7 @@
 #include "model/state.h"
 #include "model/tensor_bytes.h"
 #include "model/visit.h"
+#include "onnx/defs/schema.h"
 
 namespace backendctx::model {
 namespace {
@@ -241,8 +242,8 @@ Result<std::shared_ptr<const FlatModel::State>> LoadState(const std::string& pat
   BCTX_RETURN_IF_ERROR(ReadModel(path, limits, &state->stored));
   Contents contents;
   TensorTaker taker(path, limits, &contents);
-  BCTX_RETURN_IF_ERROR(VisitTensors(
-      &state->stored, [&taker](TensorProto* tensor, const std::string& place) {
+  BCTX_RETURN_IF_ERROR(
+      VisitTensors(&state->stored, [&taker](TensorProto* tensor, const std::string& place) {
         return taker.Take(tensor, place);
       }));
   BCTX_RETURN_IF_ERROR(Finish(std::move(contents), state.get()));
@@ -281,6 +282,11 @@ Result<std::shared_ptr<const FlatModel::State>> ParseState(std::span<const uint8
 
 Status CannotPack(const std::string& what) {
   return Status(StatusCode::kUnimplemented, what + " cannot be packed");
+}
+
+// What operators of a later opset mean is not known, so neither is what a front made of them does.
+int64_t NewestOpset() {
+  return onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map().at("").second;
 }
 
 }  // namespace
@@ -334,9 +340,8 @@ Result<FlatModel> FlatModel::Load(const std::string& path, const LoadLimits& lim
 
 Result<FlatModel> FlatModel::Parse(std::span<const uint8_t> stored, ContentLookup lookup,
                                    const LoadLimits& limits) {
-  BCTX_ASSIGN_OR_RETURN(auto state, Guarded("reading a stored graph", [&] {
-                          return ParseState(stored, lookup, limits);
-                        }));
+  BCTX_ASSIGN_OR_RETURN(auto state, Guarded("reading a stored graph",
+                                            [&] { return ParseState(stored, lookup, limits); }));
   FlatModel flat;
   flat.state_ = std::move(state);
   return flat;
@@ -359,6 +364,11 @@ Status FlatModel::CheckPackable() const {
   }
   for (const auto& import : model.opset_import()) {
     if (import.domain() == kDomain) return CannotPack(fmt::format("an import of {}", kDomain));
+    const bool standard = import.domain().empty() || import.domain() == "ai.onnx";
+    if (standard && import.version() > NewestOpset()) {
+      return CannotPack(fmt::format("opset {} (the newest that this version knows is {})",
+                                    import.version(), NewestOpset()));
+    }
   }
   if (model.training_info_size() > 0) return CannotPack("training information");
   return VisitNodes(model, [](const onnx::NodeProto& node) {

@@ -378,6 +378,14 @@ class Stops(Packages):
         foreign, _ = self.package("two_layers", "--target", "aarch64")
         self.assert_refused(["strict", "incompatible", "expected aarch64"], foreign, strict=1)
 
+    def test_inside_if(self):
+        """what stops a session does so where all nodes lie in branches as well"""
+        front, container = self.copy("in_branches", "--target", "host")
+        self.assert_refused(["provider option stict: is not known"], front, stict=1)
+        self.assert_refused(["strict", "untrusted"], front, strict=1, home=OTHER_HOME)
+        self.flip_code(container)
+        self.assert_refused(["corrupt", container.name], front)
+
     def test_unknown_option(self):
         """an unknown option stops the session and names the known ones, for a plain model too"""
         path = ROOT / "plain-for-options.onnx"

@@ -28,11 +28,16 @@ enum class Mask { kNone, kCausal, kPaddingAdd, kPaddingKeep, kFullAdd };
 
 const char* Name(Mask mask) {
   switch (mask) {
-    case Mask::kNone: return "full";
-    case Mask::kCausal: return "causal";
-    case Mask::kPaddingAdd: return "padding-float";
-    case Mask::kPaddingKeep: return "padding-bool";
-    case Mask::kFullAdd: return "float-matrix";
+    case Mask::kNone:
+      return "full";
+    case Mask::kCausal:
+      return "causal";
+    case Mask::kPaddingAdd:
+      return "padding-float";
+    case Mask::kPaddingKeep:
+      return "padding-bool";
+    case Mask::kFullAdd:
+      return "float-matrix";
   }
   return "?";
 }
@@ -114,11 +119,12 @@ std::string NameOf(const Case& c) {
 
 void Print(const Row& row, bool json) {
   if (json) {
-    std::printf("{\"target\":\"%s\",\"mask\":\"%s\",\"layout\":\"%s\",\"heads\":%lld,"
-                "\"head_size\":%lld,\"length\":%lld,\"ms\":%.4f,\"gflops\":%.2f,\"share\":%.4f}\n",
-                row.target.c_str(), row.mask.c_str(), row.layout.c_str(),
-                static_cast<long long>(row.heads), static_cast<long long>(row.head_size),
-                static_cast<long long>(row.length), row.milliseconds, row.gflops, row.share);
+    std::printf(
+        "{\"target\":\"%s\",\"mask\":\"%s\",\"layout\":\"%s\",\"heads\":%lld,"
+        "\"head_size\":%lld,\"length\":%lld,\"ms\":%.4f,\"gflops\":%.2f,\"share\":%.4f}\n",
+        row.target.c_str(), row.mask.c_str(), row.layout.c_str(), static_cast<long long>(row.heads),
+        static_cast<long long>(row.head_size), static_cast<long long>(row.length), row.milliseconds,
+        row.gflops, row.share);
     return;
   }
   std::printf("%-10s %-14s %-6s D %3lld  S %4lld  %9.3f ms  %6.1f GF/s  %3.0f %%\n",
@@ -145,15 +151,13 @@ void RunCase(const std::string& target, double peak, const Case& c, const Argume
   const int64_t rows = c.mask == Mask::kFullAdd ? c.length : 1;
   Inputs inputs = MakeInputs(problem, random, 1, c.length, c.length, 1, {{1, 1, rows, c.length}});
   std::vector<float> y(static_cast<size_t>(kHeads * c.length * c.head_size));
-  const double seconds =
-      Measure(*DriverPlugin(), runner.kernel(), inputs, arguments.threads, y);
+  const double seconds = Measure(*DriverPlugin(), runner.kernel(), inputs, arguments.threads, y);
   const auto n = static_cast<double>(c.length);
   const double pairs = c.mask == Mask::kCausal ? n * (n + 1) / 2 : n * n;
   const double operations = 4 * pairs * static_cast<double>(c.head_size * kHeads);
   const double gflops = operations / seconds * 1e-9;
   Print({target, Name(c.mask), c.layout == Layout::kPacked ? "packed" : "bhsd", kHeads, c.head_size,
-         c.length, seconds * 1e3, gflops,
-         gflops / (peak * static_cast<double>(arguments.threads))},
+         c.length, seconds * 1e3, gflops, gflops / (peak * static_cast<double>(arguments.threads))},
         arguments.json);
 }
 

@@ -125,8 +125,7 @@ __attribute__((target("avx2"))) float Read256(const std::vector<uint64_t>& words
       sums[j & 3] = _mm256_or_ps(sums[j & 3], _mm256_loadu_ps(at + i + 8 * j));
     }
   }
-  const __m256 all =
-      _mm256_or_ps(_mm256_or_ps(sums[0], sums[1]), _mm256_or_ps(sums[2], sums[3]));
+  const __m256 all = _mm256_or_ps(_mm256_or_ps(sums[0], sums[1]), _mm256_or_ps(sums[2], sums[3]));
   return _mm256_cvtss_f32(all);
 }
 #endif

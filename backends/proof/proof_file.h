@@ -52,11 +52,25 @@ struct Response {
 // Bytes of one element; 0 for a type that a proof cannot carry (strings, sub-byte types).
 constexpr uint64_t ElementSize(int32_t element_type) {
   switch (element_type) {
-    case 2: case 3: case 9: return 1;                // uint8, int8, bool
-    case 4: case 5: case 10: case 16: return 2;      // uint16, int16, float16, bfloat16
-    case 1: case 6: case 12: return 4;               // float, int32, uint32
-    case 7: case 11: case 13: return 8;              // int64, double, uint64
-    default: return 0;
+    case 2:
+    case 3:
+    case 9:
+      return 1;  // uint8, int8, bool
+    case 4:
+    case 5:
+    case 10:
+    case 16:
+      return 2;  // uint16, int16, float16, bfloat16
+    case 1:
+    case 6:
+    case 12:
+      return 4;  // float, int32, uint32
+    case 7:
+    case 11:
+    case 13:
+      return 8;  // int64, double, uint64
+    default:
+      return 0;
   }
 }
 

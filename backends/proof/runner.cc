@@ -16,7 +16,8 @@
 #include <dlfcn.h>
 #endif
 
-#include "backendctx/plugin_abi.h"
+#include <backendctx/plugin_abi.h>
+
 #include "proof/proof_file.h"
 
 namespace backendctx::proof {
@@ -119,8 +120,7 @@ const bctx_plugin* Query([[maybe_unused]] char** argv) {
 #else
   void* library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) Die(1, dlerror());
-  const auto query =
-      reinterpret_cast<bctx_plugin_query_fn>(dlsym(library, "bctx_plugin_query"));
+  const auto query = reinterpret_cast<bctx_plugin_query_fn>(dlsym(library, "bctx_plugin_query"));
   return query == nullptr ? nullptr : query(BCTX_PLUGIN_ABI_VERSION);
 #endif
 }

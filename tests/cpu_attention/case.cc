@@ -12,13 +12,20 @@ int RankOf(Layout layout) { return layout == Layout::kPacked ? 3 : 4; }
 
 bctx_attention_operand MakeOperand(Layout layout, int32_t index) {
   switch (layout) {
-    case Layout::kBhsd: return {index, {0, 1, 2, 3}};
-    case Layout::kBshd: return {index, {0, 2, 1, 3}};
-    case Layout::kSbhd: return {index, {1, 2, 0, 3}};
-    case Layout::kHbsd: return {index, {1, 0, 2, 3}};
-    case Layout::kBhds: return {index, {0, 1, 3, 2}};
-    case Layout::kBsdh: return {index, {0, 3, 1, 2}};
-    case Layout::kPacked: return {index, {0, 2, 1, 2}};
+    case Layout::kBhsd:
+      return {index, {0, 1, 2, 3}};
+    case Layout::kBshd:
+      return {index, {0, 2, 1, 3}};
+    case Layout::kSbhd:
+      return {index, {1, 2, 0, 3}};
+    case Layout::kHbsd:
+      return {index, {1, 0, 2, 3}};
+    case Layout::kBhds:
+      return {index, {0, 1, 3, 2}};
+    case Layout::kBsdh:
+      return {index, {0, 3, 1, 2}};
+    case Layout::kPacked:
+      return {index, {0, 2, 1, 2}};
   }
   return {index, {-1, -1, -1, -1}};
 }
@@ -84,7 +91,14 @@ Compiled Compile(const bctx_plugin& compiler, const Problem& problem, const std:
     attention.masks[i] = {static_cast<int32_t>(3 + i), problem.masks[i]};
     values.push_back({"mask", problem.masks[i] == BCTX_MASK_ADD ? kFloat : kBool, -1, nullptr});
   }
-  const bctx_value output{"y", kFloat, RankOf(problem.y), nullptr};
+  bctx_value output{"y", kFloat, RankOf(problem.y), nullptr};
+  for (size_t i = 0; i < problem.declared.size(); ++i) {
+    const std::vector<int64_t>& dims = problem.declared[i];
+    if (dims.empty()) continue;
+    bctx_value& value = i < values.size() ? values[i] : output;
+    value.dims = dims.data();
+    value.rank = static_cast<int32_t>(dims.size());
+  }
   bctx_partition partition{};
   partition.struct_size = sizeof(partition);
   partition.inputs = values.data();
@@ -335,8 +349,8 @@ std::vector<float> ToBhsd(const Problem& problem, const Inputs& in, const std::v
     for (int64_t h = 0; h < problem.q_heads; ++h) {
       for (int64_t i = 0; i < in.queries; ++i) {
         for (int64_t d = 0; d < problem.v_head_size; ++d) {
-          out.push_back(y[static_cast<size_t>(
-              PositionOf(problem.y, dims, problem.v_head_size, b, h, i, d))]);
+          out.push_back(
+              y[static_cast<size_t>(PositionOf(problem.y, dims, problem.v_head_size, b, h, i, d))]);
         }
       }
     }

@@ -1,12 +1,12 @@
 // One attention problem: how it is compiled, how it is called, what is right.
 #pragma once
 
+#include <backendctx/plugin_abi.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "backendctx/plugin_abi.h"
 
 namespace backendctx::cpu_attention::test {
 
@@ -29,6 +29,8 @@ struct Problem {
   bool causal = false;
   bctx_masked_row masked_row = BCTX_MASKED_ROW_ZERO;
   std::vector<bctx_mask_kind> masks;
+  // Declared shapes of q, k, v, masks, y in this order; one that is not there or empty is unknown.
+  std::vector<std::vector<int64_t>> declared;
 };
 
 struct Blob {
@@ -97,8 +99,7 @@ std::vector<float> ToBhsd(const Problem& problem, const Inputs& inputs,
 
 // Calls a loaded kernel: output in the problem's y layout; code in `code`, text in `message`.
 std::vector<float> RunKernel(const bctx_plugin& driver, bctx_kernel* kernel, const Problem& problem,
-                             Inputs& inputs, size_t threads, bctx_code* code,
-                             std::string* message);
+                             Inputs& inputs, size_t threads, bctx_code* code, std::string* message);
 
 // A driver with one loaded blob.
 class Runner {

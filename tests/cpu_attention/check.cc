@@ -39,14 +39,14 @@ std::string Check(const Problem& problem, const Inputs& inputs, const std::vecto
   }
   const double allowed = std::max(2 * honest_error, floor);
   for (size_t i = 0; i < truth.size(); ++i) {
-    const bool right = std::isnan(honest[i]) ? std::isnan(found[i])
-                                             : std::isfinite(found[i]) &&
-                                                   std::abs(found[i] - truth[i]) <= allowed;
+    const bool right = std::isnan(honest[i])
+                           ? std::isnan(found[i])
+                           : std::isfinite(found[i]) && std::abs(found[i] - truth[i]) <= allowed;
     if (!right) {
       std::ostringstream text;
       text.precision(9);
-      text << "element " << i << " is " << found[i] << ", expected " << truth[i] << " (float: "
-           << honest[i] << "), allowed error " << allowed;
+      text << "element " << i << " is " << found[i] << ", expected " << truth[i]
+           << " (float: " << honest[i] << "), allowed error " << allowed;
       return text.str();
     }
   }
@@ -63,13 +63,20 @@ namespace {
 
 const char* Name(Layout layout) {
   switch (layout) {
-    case Layout::kBhsd: return "bhsd";
-    case Layout::kBshd: return "bshd";
-    case Layout::kSbhd: return "sbhd";
-    case Layout::kHbsd: return "hbsd";
-    case Layout::kBhds: return "bhds";
-    case Layout::kBsdh: return "bsdh";
-    case Layout::kPacked: return "packed";
+    case Layout::kBhsd:
+      return "bhsd";
+    case Layout::kBshd:
+      return "bshd";
+    case Layout::kSbhd:
+      return "sbhd";
+    case Layout::kHbsd:
+      return "hbsd";
+    case Layout::kBhds:
+      return "bhds";
+    case Layout::kBsdh:
+      return "bsdh";
+    case Layout::kPacked:
+      return "packed";
   }
   return "?";
 }

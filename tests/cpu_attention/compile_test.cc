@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <thread>
 
 #include "cpu_attention/case.h"
 #include "cpu_attention/compiler_plugin.h"
@@ -104,18 +105,55 @@ TEST_CASE("what the compiler does not take is unsupported, with the reason", "[c
   Refused("softcap", BCTX_UNSUPPORTED, [](Problem& p) { p.softcap = -1; });
   Refused("scale", BCTX_UNSUPPORTED, [](Problem& p) { p.scale = 1.F / 0.F; });
   Refused("head counts", BCTX_INVALID_ARGUMENT, [](Problem& p) { p.kv_heads = 0; });
-  Refused("mask count", BCTX_INVALID_ARGUMENT, [](Problem& p) {
-    p.masks = {BCTX_MASK_ADD, BCTX_MASK_ADD, BCTX_MASK_ADD};
-  });
+  Refused("mask count", BCTX_INVALID_ARGUMENT,
+          [](Problem& p) { p.masks = {BCTX_MASK_ADD, BCTX_MASK_ADD, BCTX_MASK_ADD}; });
   const Compiled target = Compile(CompilerPlugin(), Problem{}, "riscv64");
   CHECK(target.code == BCTX_UNSUPPORTED);
   CHECK_THAT(target.message, Catch::Matchers::Contains("riscv64"));
 }
 
+TEST_CASE("declared shapes that fit compile, those that contradict each other do not",
+          "[compile]") {
+  auto declare = [](std::vector<std::vector<int64_t>> shapes) {
+    return [shapes](Problem& p) {
+      p.q = Layout::kPacked;
+      p.masks = {BCTX_MASK_ADD};
+      p.declared = shapes;
+    };
+  };
+  Problem fits;
+  declare({{-1, 7, 128}, {3, 2, -1, 64}, {3, 2, 9, 64}, {3, 1, 7, 9}, {3, 2, 7, 64}})(fits);
+  CHECK(Compile(CompilerPlugin(), fits, "x86-64-v3").message == "");
+  declare({{-1, -1, 128}, {-1, 2, -1, 64}, {-1, 2, -1, 64}, {1, 1, -1}, {-1, 2, -1, 64}})(fits);
+  CHECK(Compile(CompilerPlugin(), fits, "x86-64-v3").message == "");
+  Refused("operand k has 3 on axis 1, expected 2", BCTX_UNSUPPORTED, declare({{}, {1, 3, 5, 64}}));
+  Refused("operand v has 6 on axis 2, expected 5", BCTX_UNSUPPORTED,
+          declare({{}, {1, 2, 5, 64}, {1, 2, 6, 64}}));
+  Refused("operand q has 192 on axis 2, expected 128", BCTX_UNSUPPORTED, declare({{1, 5, 192}}));
+  Refused("operand q has 100 channels", BCTX_UNSUPPORTED, [&](Problem& p) {
+    declare({{1, 5, 100}})(p);
+    p.heads_at_run_time = true;
+  });
+  Refused("mask 0 has 4 on axis 1, expected 1 or 5", BCTX_UNSUPPORTED,
+          declare({{}, {1, 2, 5, 64}, {}, {7, 4}}));
+  Refused("operand y has 32 on axis 3, expected 64", BCTX_UNSUPPORTED,
+          declare({{}, {}, {}, {}, {1, 2, 5, 32}}));
+}
+
+TEST_CASE("several threads compile at once and get the same bytes", "[compile]") {
+  const Blob expected = Compile(CompilerPlugin(), Problem{}, "aarch64").blob;
+  std::vector<Blob> blobs(3);
+  std::vector<std::thread> threads;
+  for (Blob& blob : blobs) {
+    threads.emplace_back([&blob] { blob = Compile(CompilerPlugin(), Problem{}, "aarch64").blob; });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Blob& blob : blobs) CHECK(blob.bytes == expected.bytes);
+}
+
 TEST_CASE("a wrong option is refused by name", "[compile]") {
   auto message = [](const char* key, const char* value) {
-    const Compiled compiled =
-        Compile(CompilerPlugin(), Problem{}, "x86-64-v3", {{key, value}});
+    const Compiled compiled = Compile(CompilerPlugin(), Problem{}, "x86-64-v3", {{key, value}});
     CHECK(compiled.code == BCTX_INVALID_ARGUMENT);
     return compiled.message;
   };
@@ -153,9 +191,10 @@ TEST_CASE("no bit of a compiled blob can mislead the driver into a crash", "[hos
     REQUIRE(ParseElf(bytes.data(), size, blob.entry.c_str(), kMinPage, &other).code ==
             BCTX_MALFORMED);
   }
-  std::printf("%zu flipped bits of a compiled blob: %zu refused, %zu in code and numbers; %zu "
-              "truncations refused\n",
-              bytes.size() * 8, refused, accepted, bytes.size());
+  std::printf(
+      "%zu flipped bits of a compiled blob: %zu refused, %zu in code and numbers; %zu "
+      "truncations refused\n",
+      bytes.size() * 8, refused, accepted, bytes.size());
 }
 
 TEST_CASE("a dump folder receives plan, ir, assembly and object", "[compile]") {

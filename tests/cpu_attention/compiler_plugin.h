@@ -1,7 +1,7 @@
 // The compiler plug-in, loaded as a host loads it.
 #pragma once
 
-#include "backendctx/plugin_abi.h"
+#include <backendctx/plugin_abi.h>
 
 namespace backendctx::cpu_attention::test {
 

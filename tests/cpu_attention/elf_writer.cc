@@ -120,9 +120,8 @@ std::vector<uint8_t> ElfParts::Write() {
   const uint32_t ret = machine == EM_AARCH64 ? 0xd65f03c0 : 0xccccccc3;
   code = out.Append(ret);
   code_address = page + code;
-  std::vector<Elf64_Phdr> list{
-      Header(PT_LOAD, PF_R, 0, 0, end_of_first, end_of_first, page),
-      Header(PT_LOAD, PF_R | PF_X, code, code_address, 4, 4, page)};
+  std::vector<Elf64_Phdr> list{Header(PT_LOAD, PF_R, 0, 0, end_of_first, end_of_first, page),
+                               Header(PT_LOAD, PF_R | PF_X, code, code_address, 4, 4, page)};
   if (writable) {
     out.Align(64);
     const size_t data = out.size();

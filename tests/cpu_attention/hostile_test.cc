@@ -98,7 +98,7 @@ std::function<void(ElfParts&)> ExtraHeader(uint32_t type, uint32_t flags) {
   };
 }
 template <typename T>
-std::function<void(ElfParts&)> Table(T KernelTable::*member, T value) {
+std::function<void(ElfParts&)> Table(T KernelTable::* member, T value) {
   return [=](ElfParts& parts) { parts.table.*member = value; };
 }
 
@@ -237,21 +237,17 @@ TEST_CASE("a dynamic table that lies about its place or contents is malformed", 
   Patched("strings at", TagValue(3, kHuge));
   Patched("strings at", TagValue(3, 0));
   Patched("symbol entries", TagValue(4, 16));
-  Patched("0 buckets", [](const ElfParts& parts, Bytes* bytes) {
-    Put<uint32_t>(bytes, parts.hash, 0);
-  });
-  Patched("hash table names symbol 7", [](const ElfParts& parts, Bytes* bytes) {
-    Put<uint32_t>(bytes, parts.hash + 8, 7);
-  });
-  Patched("do not start with none", [](const ElfParts& parts, Bytes* bytes) {
-    (*bytes)[parts.strings] = 'x';
-  });
+  Patched("0 buckets",
+          [](const ElfParts& parts, Bytes* bytes) { Put<uint32_t>(bytes, parts.hash, 0); });
+  Patched("hash table names symbol 7",
+          [](const ElfParts& parts, Bytes* bytes) { Put<uint32_t>(bytes, parts.hash + 8, 7); });
+  Patched("do not start with none",
+          [](const ElfParts& parts, Bytes* bytes) { (*bytes)[parts.strings] = 'x'; });
   Patched("words is not in a segment", [](const ElfParts& parts, Bytes* bytes) {
     Put<uint32_t>(bytes, parts.hash, 0xffffffff);
   });
-  Patched("symbols, expected one", [](const ElfParts& parts, Bytes* bytes) {
-    Put<uint32_t>(bytes, parts.hash + 4, 3);
-  });
+  Patched("symbols, expected one",
+          [](const ElfParts& parts, Bytes* bytes) { Put<uint32_t>(bytes, parts.hash + 4, 3); });
 }
 
 TEST_CASE("an exported symbol that is not the table is malformed", "[hostile]") {
@@ -259,8 +255,8 @@ TEST_CASE("an exported symbol that is not the table is malformed", "[hostile]") 
   Changed("name of the exported symbol", [](ElfParts& parts) { parts.name = "b"; });
   Patched("name of the exported symbol",
           Symbol<uint32_t>(offsetof(Elf64_Sym, st_name), 0xffffffff));
-  Patched("no global object", Symbol<uint8_t>(offsetof(Elf64_Sym, st_info),
-                                              ELF64_ST_INFO(STB_GLOBAL, STT_GNU_IFUNC)));
+  Patched("no global object",
+          Symbol<uint8_t>(offsetof(Elf64_Sym, st_info), ELF64_ST_INFO(STB_GLOBAL, STT_GNU_IFUNC)));
   Patched("no global object",
           Symbol<uint8_t>(offsetof(Elf64_Sym, st_info), ELF64_ST_INFO(STB_WEAK, STT_OBJECT)));
   Patched("has no section", Symbol<uint16_t>(offsetof(Elf64_Sym, st_shndx), SHN_ABS));

@@ -10,6 +10,7 @@
 #include "cpu_attention/compiler_plugin.h"
 #include "cpu_attention/emulated.h"
 #include "driver/driver.h"
+#include "support/skip.h"
 
 namespace backendctx::cpu_attention::test {
 namespace {
@@ -102,8 +103,7 @@ void CheckTarget(const std::string& target, uint64_t seed, Count count) {
     REQUIRE(compiled.message.empty());
     Runner runner(*DriverPlugin(), compiled.blob);
     if (runner.load_code() == BCTX_INCOMPATIBLE) {
-      std::printf("skipped: %s: %s\n", target.c_str(), runner.message().c_str());
-      return;
+      BCTX_SKIP(target << ": " << runner.message());
     }
     REQUIRE(runner.message().empty());
     for (; done < (i + 1) * count.configurations / count.partitions; ++done) {
@@ -131,10 +131,7 @@ TEST_CASE("random attention is as exact as plain float arithmetic with AVX-512",
 
 TEST_CASE("random attention is as exact as plain float arithmetic on aarch64", "[reference]") {
   const std::string missing = EmulatorMissing();
-  if (!missing.empty()) {
-    std::printf("skipped: aarch64: %s\n", missing.c_str());
-    return;
-  }
+  if (!missing.empty()) BCTX_SKIP("aarch64: " << missing);
   const Count count = Long() ? Count{100, 2000} : Count{30, 300};
   Random random(3);
   Errors errors;

@@ -43,7 +43,10 @@ void CheckEverywhere(const Problem& problem, Inputs inputs) {
     REQUIRE(runner.message() == "");
     CHECK(Check(problem, inputs, y) == "");
   }
-  if (!EmulatorMissing().empty()) return;
+  if (!EmulatorMissing().empty()) {
+    WARN("not run on aarch64: " << EmulatorMissing());
+    return;
+  }
   INFO("aarch64");
   const Compiled compiled = Compile(CompilerPlugin(), problem, "aarch64");
   std::string error;
@@ -123,9 +126,9 @@ TEST_CASE("scores that overflow to infinity give what plain softmax gives", "[ru
   problem.scale = 1;
   Inputs in = Simple(problem, 3, 40);
   for (size_t d = 0; d < 64; ++d) {
-    in.q.floats[d] = 1e20F;                   // row 0
-    in.k.floats[d] = -1e20F;                  // key 0: score -inf
-    in.k.floats[64 + d] = d == 0 ? 1.F : 0.F; // key 1: large
+    in.q.floats[d] = 1e20F;                    // row 0
+    in.k.floats[d] = -1e20F;                   // key 0: score -inf
+    in.k.floats[64 + d] = d == 0 ? 1.F : 0.F;  // key 1: large
   }
   CheckEverywhere(problem, in);
   for (size_t d = 0; d < 64; ++d) in.k.floats[d] = 1e20F;  // +inf: the row is nan
@@ -281,8 +284,8 @@ TEST_CASE("one kernel serves several callers at once", "[run]") {
       for (int i = 0; i < 20; ++i) {
         bctx_code done = BCTX_OK;
         std::string message;
-        const std::vector<float> y = RunKernel(*DriverPlugin(), first.kernel(), problem, mine, 3,
-                                               &done, &message);
+        const std::vector<float> y =
+            RunKernel(*DriverPlugin(), first.kernel(), problem, mine, 3, &done, &message);
         if (y != expected) ++wrong;
       }
     });

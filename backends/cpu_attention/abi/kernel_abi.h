@@ -39,17 +39,17 @@ struct KernelTable {
   char magic[8];
   uint32_t version;
   uint32_t table_bytes;
-  uint32_t isa;          // Isa
-  uint32_t args_bytes;   // sizeof(KernelArgs), so that a changed struct cannot be passed
-  int64_t kernel_offset; // from the table's first byte
+  uint32_t isa;           // Isa
+  uint32_t args_bytes;    // sizeof(KernelArgs), so that a changed struct cannot be passed
+  int64_t kernel_offset;  // from the table's first byte
   uint64_t scratch_bytes;
   int64_t q_heads, kv_heads;  // -1: from the operand
   int32_t qk_head_size, v_head_size;
-  int32_t q_tile;       // rows that share one pass over a key block
-  int32_t q_tiles;      // most tiles in one work item
-  int32_t kv_block;     // keys in one pass
-  int32_t causal;       // 0 or 1
-  int32_t masked_row;   // bctx_masked_row
+  int32_t q_tile;      // rows that share one pass over a key block
+  int32_t q_tiles;     // most tiles in one work item
+  int32_t kv_block;    // keys in one pass
+  int32_t causal;      // 0 or 1
+  int32_t masked_row;  // bctx_masked_row
   float scale;
   float softcap;
   int32_t mask_count;
@@ -69,7 +69,7 @@ struct KernelArgs {
   const float* q;  // first row of the item
   const float* k;  // first key
   const float* v;
-  float* y;        // first row of the item
+  float* y;  // first row of the item
   int64_t q_stride, q_channel;
   int64_t k_stride, k_channel;
   int64_t v_stride, v_channel;

@@ -2,8 +2,8 @@
 // at the bottom, accumulators as phis. So only cleaning passes run; the vectorisers, the unroller
 // and the idiom recogniser (which would call memset) do not.
 #include <llvm/ADT/SmallVector.h>
-#include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/LLVMContext.h>
+#include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>

@@ -1,4 +1,6 @@
 // The plug-in's edge: options in, blob and requirements out. No exception leaves.
+#include <backendctx/plugin_abi.h>
+
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -7,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "backendctx/plugin_abi.h"
 #include "compiler/codegen.h"
 #include "compiler/plan.h"
 
@@ -35,9 +36,8 @@ Outcome ParseCount(const bctx_key_value& option, int most, int multiple, int* va
   if (digits) number = std::stoi(text);
   if (!digits || number < 1 || number > most || number % multiple != 0) {
     return Fail(BCTX_INVALID_ARGUMENT, "option " + std::string(option.key) + " is '" + text +
-                                           "', expected a multiple of " +
-                                           std::to_string(multiple) + " up to " +
-                                           std::to_string(most));
+                                           "', expected a multiple of " + std::to_string(multiple) +
+                                           " up to " + std::to_string(most));
   }
   *value = number;
   return {};
@@ -54,9 +54,9 @@ Outcome ParseOptions(const bctx_compile_request& request, Tuning* tuning) {
       outcome = ParseCount(option, 32, 1, &tuning->q_tiles);
     } else if (key == "target") {
       if (std::strcmp(option.value, request.target) != 0) {
-        outcome = Fail(BCTX_INVALID_ARGUMENT, "option target is '" + std::string(option.value) +
-                                                  "', the request's target is '" + request.target +
-                                                  "'");
+        outcome =
+            Fail(BCTX_INVALID_ARGUMENT, "option target is '" + std::string(option.value) +
+                                            "', the request's target is '" + request.target + "'");
       }
     } else {
       outcome = Fail(BCTX_INVALID_ARGUMENT,
@@ -107,9 +107,9 @@ void Describe(const Plan& plan, OwnedBlob* owned, bctx_blob* blob) {
 }
 
 Outcome Compile(const bctx_compile_request& request, bctx_blob* blob) {
-  if (request.struct_size < sizeof(bctx_compile_request) ||
-      blob->struct_size < sizeof(bctx_blob) || request.partition == nullptr ||
-      request.target == nullptr || request.partition->struct_size < sizeof(bctx_partition)) {
+  if (request.struct_size < sizeof(bctx_compile_request) || blob->struct_size < sizeof(bctx_blob) ||
+      request.partition == nullptr || request.target == nullptr ||
+      request.partition->struct_size < sizeof(bctx_partition)) {
     return Fail(BCTX_INVALID_ARGUMENT, "the compile request is shorter than this plug-in expects");
   }
   const Target* target = FindTarget(request.target);

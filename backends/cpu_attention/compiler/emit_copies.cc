@@ -48,8 +48,8 @@ llvm::Function* EmitLoadQueries(Emitter& e) {
         for (Value* row : rows) block.push_back(ir.LoadUnaligned(square, ir.AtFloat(row, d)));
         block = Transpose(ir, block);
         for (int i = 0; i < width; ++i) {
-          Value* scaled = ir.b().CreateFMul(block[static_cast<size_t>(i)],
-                                            ir.SplatTo(width, ir.F32(scale)));
+          Value* scaled =
+              ir.b().CreateFMul(block[static_cast<size_t>(i)], ir.SplatTo(width, ir.F32(scale)));
           Value* at = ir.AtFloat(lanes_out, ir.Mul(ir.Add(d, ir.I64(i)), ir.I64(tile)));
           ir.StoreUnaligned(scaled, at);
         }
@@ -146,8 +146,7 @@ Value* LoadMask(Emitter& e, int mask, Value* row, Value* index, int width) {
   Ir& ir = e.ir;
   const bool add = e.plan.masks[static_cast<size_t>(mask)].kind == BCTX_MASK_ADD;
   auto type = [&](llvm::Type* element) -> llvm::Type* {
-    return width == 1 ? element
-                      : llvm::FixedVectorType::get(element, static_cast<unsigned>(width));
+    return width == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(width));
   };
   if (add) return ir.LoadUnaligned(type(ir.f32()), ir.AtFloat(row, index));
   Value* bytes = ir.LoadUnaligned(type(ir.i8()), ir.At(row, index));

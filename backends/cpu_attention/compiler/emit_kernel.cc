@@ -29,13 +29,11 @@ struct KernelBody {
   Value *rows, *keys, *causal;
 
   Value* MaskMember(int mask, size_t offset, bool pointer) {
-    const size_t at = offsetof(KernelArgs, masks) + sizeof(KernelMask) * static_cast<size_t>(mask) +
-                      offset;
+    const size_t at =
+        offsetof(KernelArgs, masks) + sizeof(KernelMask) * static_cast<size_t>(mask) + offset;
     return pointer ? e.Pointer(args, at) : e.Int(args, at);
   }
-  bool IsAdd(int mask) {
-    return e.plan.masks[static_cast<size_t>(mask)].kind == BCTX_MASK_ADD;
-  }
+  bool IsAdd(int mask) { return e.plan.masks[static_cast<size_t>(mask)].kind == BCTX_MASK_ADD; }
   Value* Elements(int mask, Value* data, Value* count) {
     return IsAdd(mask) ? e.ir.AtFloat(data, count) : e.ir.At(data, count);
   }
@@ -55,9 +53,8 @@ void KernelBody::ClearTile(Value* tile) {
   const int64_t q_tile = e.plan.q_tile();
   const int64_t size = q_tile * e.plan.v_head_size;
   Value* out = TilePart(e.layout.out, tile, size);
-  ir.For(ir.I64(0), ir.I64(size), ir.lanes(), [&](Value* i) {
-    ir.StoreVec(ir.VecOf(0.F), ir.AtFloat(out, i));
-  });
+  ir.For(ir.I64(0), ir.I64(size), ir.lanes(),
+         [&](Value* i) { ir.StoreVec(ir.VecOf(0.F), ir.AtFloat(out, i)); });
   Value* max = TilePart(e.layout.max, tile, q_tile);
   Value* sum = TilePart(e.layout.sum, tile, q_tile);
   for (int v = 0; v < e.plan.target->vectors; ++v) {
@@ -117,17 +114,16 @@ void KernelBody::Tile(Value* tile, Value* first_key, Value* block) {
     Value* v = e.Pointer(args, offsetof(KernelArgs, v));
     Value* k_stride = e.StrideBytes(args, offsetof(KernelArgs, k_stride), plan.k.unit_sequence());
     Value* v_stride = e.StrideBytes(args, offsetof(KernelArgs, v_stride), plan.v.unit_sequence());
-    const std::vector<Value*> arguments = {
-        args,
-        ir.At(k, ir.Mul(first_key, k_stride)),
-        ir.At(v, ir.Mul(first_key, v_stride)),
-        TilePart(e.layout.q, tile, q_tile * plan.qk_head_size),
-        TilePart(e.layout.out, tile, q_tile * plan.v_head_size),
-        TilePart(e.layout.max, tile, q_tile),
-        TilePart(e.layout.sum, tile, q_tile),
-        scratch,
-        attended,
-        limit};
+    const std::vector<Value*> arguments = {args,
+                                           ir.At(k, ir.Mul(first_key, k_stride)),
+                                           ir.At(v, ir.Mul(first_key, v_stride)),
+                                           TilePart(e.layout.q, tile, q_tile * plan.qk_head_size),
+                                           TilePart(e.layout.out, tile, q_tile * plan.v_head_size),
+                                           TilePart(e.layout.max, tile, q_tile),
+                                           TilePart(e.layout.sum, tile, q_tile),
+                                           scratch,
+                                           attended,
+                                           limit};
     // The last tile has perhaps fewer rows: it takes only the vectors that it needs.
     const int vectors = plan.target->vectors;
     std::function<void(int)> choose = [&](int n) {
@@ -160,9 +156,9 @@ void KernelBody::Emit() {
     ir.For(ir.I64(0), tiles, 1, [&](Value* tile) { Tile(tile, first_key, block); });
   });
   ir.For(ir.I64(0), tiles, 1, [&](Value* tile) {
-    ir.b().CreateCall(call.store, {args, TilePart(e.layout.out, tile, q_tile * plan.v_head_size),
-                                   TilePart(e.layout.sum, tile, q_tile),
-                                   ir.Mul(tile, ir.I64(q_tile))});
+    ir.b().CreateCall(call.store,
+                      {args, TilePart(e.layout.out, tile, q_tile * plan.v_head_size),
+                       TilePart(e.layout.sum, tile, q_tile), ir.Mul(tile, ir.I64(q_tile))});
   });
   ir.b().CreateRetVoid();
 }
@@ -185,9 +181,8 @@ void EmitTable(const Plan& plan, llvm::Module* module, llvm::Function* kernel) {
   variable->setVisibility(llvm::GlobalValue::ProtectedVisibility);
   variable->setDSOLocal(true);
   variable->setAlignment(llvm::Align(64));
-  auto* distance =
-      llvm::ConstantExpr::getSub(llvm::ConstantExpr::getPtrToInt(kernel, i64),
-                                 llvm::ConstantExpr::getPtrToInt(variable, i64));
+  auto* distance = llvm::ConstantExpr::getSub(llvm::ConstantExpr::getPtrToInt(kernel, i64),
+                                              llvm::ConstantExpr::getPtrToInt(variable, i64));
   variable->setInitializer(llvm::ConstantStruct::get(type, {head, distance, tail}));
 }
 

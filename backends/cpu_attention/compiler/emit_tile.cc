@@ -26,12 +26,9 @@ struct Step {
   int rows;  // R
   Value *args, *k, *v, *q, *out, *max, *sum, *scratch, *keys, *limit;
 
-  Value* Lane(Value* row, int vector) {
-    return e.ir.At(row, int64_t{4} * vector * e.ir.lanes());
-  }
+  Value* Lane(Value* row, int vector) { return e.ir.At(row, int64_t{4} * vector * e.ir.lanes()); }
   Value* Panel(int64_t floats, Value* key) {
-    return e.ir.AtFloat(e.Scratch(scratch, floats),
-                        e.ir.Mul(key, e.ir.I64(e.plan.q_tile())));
+    return e.ir.AtFloat(e.Scratch(scratch, floats), e.ir.Mul(key, e.ir.I64(e.plan.q_tile())));
   }
   Ir::Values LoadRow(Value* row) {
     Ir::Values out_row;
@@ -61,13 +58,17 @@ void Step::ApplySteps(const Ir::Values& key, Ir::Values* scores) {
       for (int i = 0; i < vectors; ++i) {
         Value*& s = (*scores)[static_cast<size_t>(r * vectors + i)];
         switch (step.kind) {
-          case ScoreStep::Kind::kScale: s = b.CreateFMul(s, ir.VecOf(e.plan.scale)); break;
+          case ScoreStep::Kind::kScale:
+            s = b.CreateFMul(s, ir.VecOf(e.plan.scale));
+            break;
           case ScoreStep::Kind::kSoftcap: {
             Value* bent = Tanh(ir, b.CreateFMul(s, ir.VecOf(1.F / e.plan.softcap)));
             s = b.CreateFMul(bent, ir.VecOf(e.plan.softcap));
             break;
           }
-          case ScoreStep::Kind::kAdd: s = b.CreateFAdd(s, mask[static_cast<size_t>(i)]); break;
+          case ScoreStep::Kind::kAdd:
+            s = b.CreateFAdd(s, mask[static_cast<size_t>(i)]);
+            break;
           case ScoreStep::Kind::kKeep: {
             // The panel holds zero or minus infinity: the sign decides, in one blend.
             Value* m = mask[static_cast<size_t>(i)];
@@ -111,15 +112,15 @@ Ir::Values Step::Scores(const Ir::Values& max_in) {
   Value* channel = e.StrideBytes(args, offsetof(KernelArgs, k_channel), plan.k.unit_channel());
   Value* last = ir.Sub(keys, ir.I64(1));
   return ir.Loop(ir.I64(0), keys, rows, max_in, true, [&](Value* first, const Ir::Values& max_row) {
-    Product product{{}, channel, q, plan.q_tile(), vectors, ir.I64(plan.qk_head_size),
-                    plan.target->unroll};
+    Product product{
+        {}, channel, q, plan.q_tile(), vectors, ir.I64(plan.qk_head_size), plan.target->unroll};
     Ir::Values key;
     for (int r = 0; r < rows; ++r) {
       key.push_back(ir.MinI64(ir.Add(first, ir.I64(r)), last));
       product.rows.push_back(ir.At(k, ir.Mul(key.back(), stride)));
     }
-    Ir::Values scores = Accumulate(
-        ir, product, Ir::Values(static_cast<size_t>(rows * vectors), ir.VecOf(0.F)));
+    Ir::Values scores =
+        Accumulate(ir, product, Ir::Values(static_cast<size_t>(rows * vectors), ir.VecOf(0.F)));
     ApplySteps(key, &scores);
     if (plan.causal) {
       Value* crosses = ir.b().CreateICmpSGT(ir.Add(first, ir.I64(rows - 1)), limit);
@@ -157,8 +158,8 @@ void Step::Output(const Ir::Values& alpha) {
   Value* stride = e.StrideBytes(args, offsetof(KernelArgs, v_stride), plan.v.unit_sequence());
   Value* channel = e.StrideBytes(args, offsetof(KernelArgs, v_channel), plan.v.unit_channel());
   ir.For(ir.I64(0), ir.I64(plan.v_head_size), rows, [&](Value* d) {
-    Product product{{}, stride, e.Scratch(scratch, e.layout.weights), plan.q_tile(), vectors, keys,
-                    1};
+    Product product{{},   stride, e.Scratch(scratch, e.layout.weights), plan.q_tile(), vectors,
+                    keys, 1};
     Ir::Values acc, at;
     for (int r = 0; r < rows; ++r) {
       product.rows.push_back(ir.At(v, ir.Mul(ir.Add(d, ir.I64(r)), channel)));
@@ -181,10 +182,20 @@ void Step::Output(const Ir::Values& alpha) {
 llvm::Function* EmitTileStep(Emitter& e, int vectors) {
   Ir& ir = e.ir;
   llvm::Type *p = ir.ptr(), *n = ir.i64();
-  llvm::Function* f = ir.BeginFunction("tile_step_" + std::to_string(vectors),
-                                       {p, p, p, p, p, p, p, p, n, n});
-  Step step{e, vectors, e.plan.target->rows[vectors], f->getArg(0), f->getArg(1), f->getArg(2),
-            f->getArg(3), f->getArg(4), f->getArg(5), f->getArg(6), f->getArg(7), f->getArg(8),
+  llvm::Function* f =
+      ir.BeginFunction("tile_step_" + std::to_string(vectors), {p, p, p, p, p, p, p, p, n, n});
+  Step step{e,
+            vectors,
+            e.plan.target->rows[vectors],
+            f->getArg(0),
+            f->getArg(1),
+            f->getArg(2),
+            f->getArg(3),
+            f->getArg(4),
+            f->getArg(5),
+            f->getArg(6),
+            f->getArg(7),
+            f->getArg(8),
             f->getArg(9)};
   const Ir::Values old_max = step.LoadRow(step.max);
   const Ir::Values new_max = step.Scores(old_max);

@@ -104,11 +104,28 @@ Outcome Link(const std::string& object, std::vector<uint8_t>* blob) {
 
   blob->clear();
   std::thread reader([&from, blob] { ReadAll(from.get(), blob); });
-  const char* arguments[] = {"ld.lld", "-shared", "-nostdlib", "--no-undefined",
-                             "--gc-sections", "--discard-all", "--strip-all", "--build-id=none",
-                             "--hash-style=sysv", "-z", "now", "-z", "norelro", "-z", "text",
-                             "-z", "rodynamic", "-z", "noexecstack",
-                             "-o", output_path.c_str(), input_path.c_str()};
+  const char* arguments[] = {"ld.lld",
+                             "-shared",
+                             "-nostdlib",
+                             "--no-undefined",
+                             "--gc-sections",
+                             "--discard-all",
+                             "--strip-all",
+                             "--build-id=none",
+                             "--hash-style=sysv",
+                             "-z",
+                             "now",
+                             "-z",
+                             "norelro",
+                             "-z",
+                             "text",
+                             "-z",
+                             "rodynamic",
+                             "-z",
+                             "noexecstack",
+                             "-o",
+                             output_path.c_str(),
+                             input_path.c_str()};
   std::string messages;
   llvm::raw_string_ostream stream(messages);
   const lld::Result result = lld::lldMain(arguments, stream, stream, {{lld::Gnu, &lld::elf::link}});

@@ -1,10 +1,11 @@
 // On Exp. x = ln(2) * (n + f) with n whole and f in [-1/2, 1/2]; e^x = 2^n * 2^f. Adding a number
 // as large as 1.5 * 2^23 leaves n in the low mantissa bits; that number here is 127 more, so that
 // those bits are the biased exponent of 2^n and one shift makes the float. 2^f = 1 + f * q(f) with
-// q of degree 4, fitted for the relative error (9e-8 before rounding) with the constant term exactly
-// 1: e^0 is 1, and e^x - 1 comes out of the same terms without cancellation, which Tanh uses.
-// Working in natural units costs nothing: log2(e) rides on the two multiply-adds of the reduction.
-// A mask of -3.4e38 therefore enters the scores as it is; scaled by log2(e) it would overflow.
+// q of degree 4, fitted for the relative error (9e-8 before rounding) with the constant term
+// exactly 1: e^0 is 1, and e^x - 1 comes out of the same terms without cancellation, which Tanh
+// uses. Working in natural units costs nothing: log2(e) rides on the two multiply-adds of the
+// reduction. A mask of -3.4e38 therefore enters the scores as it is; scaled by log2(e) it would
+// overflow.
 #include "compiler/math.h"
 
 #include <cmath>
@@ -128,8 +129,7 @@ namespace {
 
 // For each 128-bit group of x and y: pick four of the group's eight floats, y's counted from 4.
 Value* ShuffleGroups(Ir& ir, Value* x, Value* y, const int (&pick)[4]) {
-  const int n = static_cast<int>(
-      llvm::cast<llvm::FixedVectorType>(x->getType())->getNumElements());
+  const int n = static_cast<int>(llvm::cast<llvm::FixedVectorType>(x->getType())->getNumElements());
   llvm::SmallVector<int, 16> mask;
   for (int group = 0; group < n; group += 4) {
     for (int from : pick) mask.push_back(from < 4 ? group + from : n + group + from - 4);
@@ -161,8 +161,7 @@ Ir::Values Transpose(Ir& ir, const Ir::Values& rows) {
     columns.push_back(ir.b().CreateShuffleVector(upper[i], lower[i], {0, 1, 2, 3, 8, 9, 10, 11}));
   }
   for (size_t i = 0; i < 4; ++i) {
-    columns.push_back(
-        ir.b().CreateShuffleVector(upper[i], lower[i], {4, 5, 6, 7, 12, 13, 14, 15}));
+    columns.push_back(ir.b().CreateShuffleVector(upper[i], lower[i], {4, 5, 6, 7, 12, 13, 14, 15}));
   }
   return columns;
 }

@@ -16,8 +16,8 @@ struct Product {
   Ir::Values rows;
   llvm::Value* row_step;  // bytes
   llvm::Value* panel;
-  int tile;     // floats from one term of the panel to the next
-  int vectors;  // V
+  int tile;            // floats from one term of the panel to the next
+  int vectors;         // V
   llvm::Value* count;  // at least 1, and a multiple of `unroll`
   int unroll;
 };

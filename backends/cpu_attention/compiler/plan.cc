@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "compiler/shapes.h"
+
 namespace backendctx::cpu_attention {
 namespace {
 
@@ -47,8 +49,8 @@ Outcome TakeOperand(const char* name, const bctx_attention_operand& from, const 
   }
   const bctx_value& value = values[from.index];
   if (value.rank != -1 && value.rank != to->rank) {
-    return Fail(BCTX_INVALID_ARGUMENT, what + ": rank " + Number(value.rank) + ", expected " +
-                                           Number(to->rank));
+    return Fail(BCTX_INVALID_ARGUMENT,
+                what + ": rank " + Number(value.rank) + ", expected " + Number(to->rank));
   }
   if (value.element_type != kFloat) {
     return Unsupported(what + ": element type " + Number(value.element_type) +
@@ -188,6 +190,8 @@ Outcome MakePlan(const bctx_partition& partition, const Target& target, const Tu
   plan->softcap = attention.softcap;
   plan->causal = attention.causal != 0;
   plan->masked_row = static_cast<bctx_masked_row>(attention.masked_row);
+  outcome = CheckShapes(partition, *plan);
+  if (!outcome.ok()) return outcome;
   ChooseBlocks(tuning, plan);
   ListSteps(plan);
   return {};
@@ -257,12 +261,18 @@ std::string Print(const Plan& plan) {
   out += plan.scale_in_q ? ", scaled in q\n" : "\n";
   for (const ScoreStep& step : plan.steps) {
     switch (step.kind) {
-      case ScoreStep::Kind::kScale: out += "score *= " + std::to_string(plan.scale) + "\n"; break;
+      case ScoreStep::Kind::kScale:
+        out += "score *= " + std::to_string(plan.scale) + "\n";
+        break;
       case ScoreStep::Kind::kSoftcap:
         out += "score = softcap(score, " + std::to_string(plan.softcap) + ")\n";
         break;
-      case ScoreStep::Kind::kAdd: out += "score += mask " + Number(step.mask) + "\n"; break;
-      case ScoreStep::Kind::kKeep: out += "keep where mask " + Number(step.mask) + "\n"; break;
+      case ScoreStep::Kind::kAdd:
+        out += "score += mask " + Number(step.mask) + "\n";
+        break;
+      case ScoreStep::Kind::kKeep:
+        out += "keep where mask " + Number(step.mask) + "\n";
+        break;
     }
   }
   if (plan.causal) out += "keep where key <= query\n";

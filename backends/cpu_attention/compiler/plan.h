@@ -7,11 +7,12 @@
 // compared, on its own.
 #pragma once
 
+#include <backendctx/plugin_abi.h>
+
 #include <string>
 #include <vector>
 
 #include "abi/kernel_abi.h"
-#include "backendctx/plugin_abi.h"
 #include "compiler/result.h"
 #include "compiler/target.h"
 
@@ -29,10 +30,10 @@ struct Operand {
 
 struct ScoreStep {
   enum class Kind {
-    kScale,   // s *= scale
-    kSoftcap, // s = softcap * tanh(s / softcap)
-    kAdd,     // s += mask
-    kKeep     // s = mask ? s : -inf
+    kScale,    // s *= scale
+    kSoftcap,  // s = softcap * tanh(s / softcap)
+    kAdd,      // s += mask
+    kKeep      // s = mask ? s : -inf
   };
   Kind kind;
   int mask = -1;
@@ -60,11 +61,11 @@ struct Plan {
 
 // Where each part of a work item's scratch starts, in floats.
 struct ScratchLayout {
-  int64_t q = 0;        // [tile][channel][row], transposed queries
-  int64_t out = 0;      // [tile][channel][row], accumulated output
-  int64_t max = 0;      // [tile][row], running maximum of the scores
-  int64_t sum = 0;      // [tile][row], running sum of the weights
-  int64_t weights = 0;  // [key][row], scores, then weights
+  int64_t q = 0;                 // [tile][channel][row], transposed queries
+  int64_t out = 0;               // [tile][channel][row], accumulated output
+  int64_t max = 0;               // [tile][row], running maximum of the scores
+  int64_t sum = 0;               // [tile][row], running sum of the weights
+  int64_t weights = 0;           // [key][row], scores, then weights
   int64_t mask[kMaxMasks] = {};  // [key][row]
   int64_t floats = 0;
 };

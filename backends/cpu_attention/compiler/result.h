@@ -1,10 +1,10 @@
 // How functions of this compiler fail: a bctx_code and a text, carried to the plug-in's edge.
 #pragma once
 
+#include <backendctx/plugin_abi.h>
+
 #include <string>
 #include <utility>
-
-#include "backendctx/plugin_abi.h"
 
 namespace backendctx::cpu_attention {
 
@@ -16,8 +16,6 @@ struct [[nodiscard]] Outcome {
 };
 
 inline Outcome Fail(bctx_code code, std::string message) { return {code, std::move(message)}; }
-inline Outcome Unsupported(std::string message) {
-  return {BCTX_UNSUPPORTED, std::move(message)};
-}
+inline Outcome Unsupported(std::string message) { return {BCTX_UNSUPPORTED, std::move(message)}; }
 
 }  // namespace backendctx::cpu_attention

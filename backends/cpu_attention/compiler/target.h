@@ -15,14 +15,14 @@ struct Target {
   std::string_view name;  // as users write it
   Isa isa;
   const char* triple;
-  const char* cpu;       // of LLVM
-  const char* features;  // of LLVM, beyond the cpu's
-  const char* arch;      // of the host profile
+  const char* cpu;                            // of LLVM
+  const char* features;                       // of LLVM, beyond the cpu's
+  const char* arch;                           // of the host profile
   std::span<const char* const> cpu_features;  // of the host profile; sorted
   int vector_bits;
-  int lanes;      // floats in one register
-  int vectors;    // registers of query rows in a full tile
-  int rows[4];    // micro-kernel rows for a tile of 1, 2, ... vectors; [0] is unused
+  int lanes;    // floats in one register
+  int vectors;  // registers of query rows in a full tile
+  int rows[4];  // micro-kernel rows for a tile of 1, 2, ... vectors; [0] is unused
   // Channels a round in the score product. The product over keys is never unrolled: their number is
   // not known, and one spilled accumulator costs a third of the speed.
   int unroll;

@@ -1,13 +1,14 @@
 // The plug-in's edge: load, run, unload. No exception leaves.
+#include "driver/driver.h"
+
+#include <backendctx/plugin_abi.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <exception>
 #include <memory>
 
-#include "backendctx/plugin_abi.h"
 #include "driver/cpu_features.h"
-#include "driver/driver.h"
 #include "driver/run.h"
 
 namespace backendctx::cpu_attention {

@@ -231,9 +231,12 @@ Outcome Parser::Other(const Elf64_Phdr& header) {
       }
       return {};
     }
-    case PT_INTERP: return Malformed("names an interpreter");
-    case PT_TLS: return Malformed("has thread-local storage");
-    default: return Malformed("type " + Hex(header.p_type) + " is not expected");
+    case PT_INTERP:
+      return Malformed("names an interpreter");
+    case PT_TLS:
+      return Malformed("has thread-local storage");
+    default:
+      return Malformed("type " + Hex(header.p_type) + " is not expected");
   }
 }
 
@@ -263,33 +266,57 @@ Outcome Parser::DynamicTag(const Elf64_Dyn& tag) {
     seen_tags_ |= uint64_t{1} << number;
   }
   switch (tag.d_tag) {
-    case DT_HASH: hash_ = value; return {};
-    case DT_SYMTAB: symtab_ = value; return {};
-    case DT_STRTAB: strtab_ = value; return {};
-    case DT_STRSZ: strtab_bytes_ = value; return {};
+    case DT_HASH:
+      hash_ = value;
+      return {};
+    case DT_SYMTAB:
+      symtab_ = value;
+      return {};
+    case DT_STRTAB:
+      strtab_ = value;
+      return {};
+    case DT_STRSZ:
+      strtab_bytes_ = value;
+      return {};
     case DT_SYMENT:
       return value == sizeof(Elf64_Sym) ? Outcome{} : Malformed("symbol entries of " + Hex(value));
-    case DT_RELA: rela_ = value; return {};
-    case DT_RELASZ: rela_bytes_ = value; return {};
+    case DT_RELA:
+      rela_ = value;
+      return {};
+    case DT_RELASZ:
+      rela_bytes_ = value;
+      return {};
     case DT_RELAENT:
       return value == sizeof(Elf64_Rela) ? Outcome{}
                                          : Malformed("relocation entries of " + Hex(value));
-    case DT_RELACOUNT: return {};
+    case DT_RELACOUNT:
+      return {};
     case DT_FLAGS:
       if ((value & DF_TEXTREL) != 0) return Malformed("text relocations");
       return value == DF_BIND_NOW ? Outcome{} : Malformed("dynamic flags " + Hex(value));
     case DT_FLAGS_1:
       return value == DF_1_NOW ? Outcome{} : Malformed("dynamic flags-1 " + Hex(value));
-    case DT_NEEDED: return Malformed("needs another library");
-    case DT_TEXTREL: return Malformed("text relocations");
-    case DT_INIT: case DT_INIT_ARRAY: case DT_INIT_ARRAYSZ: case DT_PREINIT_ARRAY:
+    case DT_NEEDED:
+      return Malformed("needs another library");
+    case DT_TEXTREL:
+      return Malformed("text relocations");
+    case DT_INIT:
+    case DT_INIT_ARRAY:
+    case DT_INIT_ARRAYSZ:
+    case DT_PREINIT_ARRAY:
     case DT_PREINIT_ARRAYSZ:
       return Malformed("has constructors");
-    case DT_FINI: case DT_FINI_ARRAY: case DT_FINI_ARRAYSZ:
+    case DT_FINI:
+    case DT_FINI_ARRAY:
+    case DT_FINI_ARRAYSZ:
       return Malformed("has destructors");
-    case DT_JMPREL: case DT_PLTGOT: case DT_PLTREL: case DT_PLTRELSZ:
+    case DT_JMPREL:
+    case DT_PLTGOT:
+    case DT_PLTREL:
+    case DT_PLTRELSZ:
       return Malformed("has a procedure linkage table");
-    default: return Malformed("dynamic tag " + Hex(number) + " is not expected");
+    default:
+      return Malformed("dynamic tag " + Hex(number) + " is not expected");
   }
 }
 
@@ -298,8 +325,7 @@ Outcome Parser::Dynamic() {
   const ElfSegment* segment = Find(dynamic_.p_vaddr, dynamic_.p_filesz);
   if (segment == nullptr || dynamic_.p_filesz != dynamic_.p_memsz ||
       dynamic_.p_filesz % sizeof(Elf64_Dyn) != 0 || dynamic_.p_vaddr % 8 != 0 ||
-      dynamic_.p_paddr != dynamic_.p_vaddr || dynamic_.p_align != 8 ||
-      dynamic_.p_flags != PF_R ||
+      dynamic_.p_paddr != dynamic_.p_vaddr || dynamic_.p_align != 8 || dynamic_.p_flags != PF_R ||
       dynamic_.p_offset != segment->offset + (dynamic_.p_vaddr - segment->address)) {
     return Malformed("dynamic table at " + Hex(dynamic_.p_vaddr) + "+" + Hex(dynamic_.p_filesz) +
                      " is not in a segment");
@@ -315,8 +341,8 @@ Outcome Parser::Dynamic() {
     if (!ended) BCTX_RETURN_UNLESS_OK(DynamicTag(tag));
   }
   if (!ended) return Malformed("dynamic table has no end");
-  constexpr uint64_t kMust = (1 << DT_HASH) | (1 << DT_SYMTAB) | (1 << DT_STRTAB) |
-                             (1 << DT_STRSZ) | (1 << DT_SYMENT);
+  constexpr uint64_t kMust =
+      (1 << DT_HASH) | (1 << DT_SYMTAB) | (1 << DT_STRTAB) | (1 << DT_STRSZ) | (1 << DT_SYMENT);
   if ((seen_tags_ & kMust) != kMust) {
     return Malformed("dynamic table lacks hash, symbols or strings");
   }

@@ -24,13 +24,13 @@ struct ElfRelocation {
 };
 
 struct ElfImage {
-  uint16_t machine = 0;  // EM_X86_64 or EM_AARCH64
-  uint64_t span = 0;     // bytes of memory from the image's start, whole pages
+  uint16_t machine = 0;              // EM_X86_64 or EM_AARCH64
+  uint64_t span = 0;                 // bytes of memory from the image's start, whole pages
   std::vector<ElfSegment> segments;  // ascending, no two on one page
   std::vector<ElfRelocation> relocations;
-  uint64_t entry = 0;    // address of the exported table
+  uint64_t entry = 0;  // address of the exported table
   KernelTable table{};
-  uint64_t kernel = 0;   // address of the function, inside an executable segment
+  uint64_t kernel = 0;  // address of the function, inside an executable segment
 };
 
 // Pages are mapped in this size, the largest that the supported machines use is 64 KiB: images for

@@ -30,9 +30,9 @@ Outcome MappedCode::Map(const uint8_t* blob, const ElfImage& image, uint64_t pag
     const uint64_t end = (segment.address + segment.memory_bytes + page - 1) / page * page;
     const int protection = PROT_READ | (segment.execute ? PROT_EXEC : 0);
     if (segment.execute) {
-      __builtin___clear_cache(reinterpret_cast<char*>(start + segment.address),
-                              reinterpret_cast<char*>(start + segment.address +
-                                                      segment.memory_bytes));
+      __builtin___clear_cache(
+          reinterpret_cast<char*>(start + segment.address),
+          reinterpret_cast<char*>(start + segment.address + segment.memory_bytes));
     }
     if (mprotect(start + first, end - first, protection) != 0) {
       return {BCTX_INTERNAL, "this process may not map executable memory"};

@@ -50,8 +50,8 @@ void SetStrides(const TableOperand& operand, const int64_t* dims, int64_t head_s
 
 Outcome ReadOperand(const char* name, const TableOperand& operand, int32_t head_size,
                     const bctx_run& run, View* view, Extents* extents) {
-  const std::string what = std::string("operand ") + name + " (input " +
-                           std::to_string(operand.index) + ")";
+  const std::string what =
+      std::string("operand ") + name + " (input " + std::to_string(operand.index) + ")";
   const bctx_tensor& tensor = run.inputs[operand.index];
   if (tensor.element_type != kFloat) {
     return Invalid(what + " has element type " + std::to_string(tensor.element_type) +
@@ -91,8 +91,8 @@ Outcome Expect(const char* what, int64_t found, int64_t expected) {
 
 Outcome ReadMask(int number, const TableMask& mask, const bctx_run& run, const Call& call,
                  MaskView* view) {
-  const std::string what = "mask " + std::to_string(number) + " (input " +
-                           std::to_string(mask.index) + ")";
+  const std::string what =
+      "mask " + std::to_string(number) + " (input " + std::to_string(mask.index) + ")";
   const bctx_tensor& tensor = run.inputs[mask.index];
   const int32_t type = mask.kind == BCTX_MASK_ADD ? kFloat : kBool;
   if (tensor.element_type != type) {

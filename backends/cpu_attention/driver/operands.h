@@ -1,8 +1,9 @@
 // Shapes and strides of one call.
 #pragma once
 
+#include <backendctx/plugin_abi.h>
+
 #include "abi/kernel_abi.h"
-#include "backendctx/plugin_abi.h"
 #include "driver/result.h"
 
 namespace backendctx::cpu_attention {

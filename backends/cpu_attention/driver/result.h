@@ -1,10 +1,10 @@
 // How functions of this driver fail: a bctx_code and a text, carried to the plug-in's edge.
 #pragma once
 
+#include <backendctx/plugin_abi.h>
+
 #include <string>
 #include <utility>
-
-#include "backendctx/plugin_abi.h"
 
 namespace backendctx::cpu_attention {
 
@@ -19,10 +19,10 @@ inline Outcome Malformed(std::string message) { return {BCTX_MALFORMED, std::mov
 inline Outcome Incompatible(std::string message) { return {BCTX_INCOMPATIBLE, std::move(message)}; }
 inline Outcome Invalid(std::string message) { return {BCTX_INVALID_ARGUMENT, std::move(message)}; }
 
-#define BCTX_RETURN_UNLESS_OK(expression)        \
-  do {                                           \
-    Outcome outcome_ = (expression);             \
-    if (!outcome_.ok()) return outcome_;         \
+#define BCTX_RETURN_UNLESS_OK(expression) \
+  do {                                    \
+    Outcome outcome_ = (expression);      \
+    if (!outcome_.ok()) return outcome_;  \
   } while (false)
 
 }  // namespace backendctx::cpu_attention

@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import shutil
-import textwrap
 import time
 import warnings
 
@@ -144,7 +143,7 @@ class Demo:
             refused, said = False, "a session was made"
         except Exception as error:  # whatever type the runtime's binding has for it
             refused, said = True, str(error)
-        text(screen.bold("InferenceSession: ") + said[:240] + " ...")
+        screen.wrapped("InferenceSession: " + said.replace(f"{self.out}/", "")[:300] + " ...", 0)
         self.limits.holds("changed code: the provider refuses", refused, True)
         front, container = self.copy(name, "changed-weight")
         self.flip(container, container.stat().st_size // 2)
@@ -174,8 +173,8 @@ class Demo:
         calls = seen["observed"]
         text(f"  {calls['compiled']} calls compiled, {calls['interpreted']} interpreted, because:")
         for outcome, reason, detail in self.reasons(seen)[:3]:
-            text(textwrap.fill(f"{outcome}, {reason}: {detail}"[:240], screen.WIDTH, initial_indent="    ",
-                               subsequent_indent="      "))
+            word_or_two = outcome if outcome == reason else f"{outcome}, {reason}"
+            screen.wrapped(f"{word_or_two}: {detail}"[:240], 4)
         self.limits.holds(f"{what}: compiled calls", calls["compiled"], 0)
         said = any(word in (outcome, reason) for outcome, reason, _ in self.reasons(seen))
         self.limits.holds(f"{what}: the reason is said", said, True)

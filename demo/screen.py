@@ -1,6 +1,7 @@
 """What the demo prints: sections, commands with their output, and measurements against their limits."""
 import os
 import sys
+import textwrap
 import time
 
 WIDTH = 80
@@ -29,6 +30,10 @@ def text(line=""):
     print(line, flush=True)
 
 
+def wrapped(line, indent):
+    text(textwrap.fill(line, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2)))
+
+
 class Limits:
     """Every stated limit with what was found in this run."""
 
@@ -53,6 +58,6 @@ class Limits:
     def print(self):
         for what, found, limit, ok in self.rows:
             mark = paint("32", "ok    ") if ok else paint("31", "MISSED")
-            print(f"{mark} {what:<42.42} {found:>14.14} {limit:>14.14}")
+            print(f"{mark} {what:<46.46} {found:>10.10} {limit:>13.13}")
         missed = len(self.missed())
         print(f"{len(self.rows)} limits, {missed} missed")

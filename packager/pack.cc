@@ -1,6 +1,7 @@
 // bctx-pack pack: flags -> PackOptions, Pack, the report as text or JSON.
 
 #include <backendctx/pack.h>
+#include <backendctx/plugins.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -93,6 +94,20 @@ Result<std::optional<SigningKey>> ChooseKey(const Flags& flags) {
   return std::optional<SigningKey>(std::move(user.key));
 }
 
+// A plug-in that was asked for and cannot be had is an error; others are only left out.
+Status CheckPlugins(const std::vector<std::string>& files) {
+  if (files.empty()) return OkStatus();
+  for (const std::string& left_out : ListPlugins({}, files).left_out) {
+    for (const std::string& file : files) {
+      if (left_out.rfind(file + ":", 0) == 0) {
+        return Status(StatusCode::kInvalidArgument, "--plugin " + left_out, {.file = file});
+      }
+    }
+    Warn("plug-in left out: " + Escape(left_out));
+  }
+  return OkStatus();
+}
+
 Status FillOptions(Flags* flags) {
   PackOptions& options = flags->options;
   if (flags->encoding != "function") {
@@ -109,6 +124,7 @@ Status FillOptions(Flags* flags) {
     return Status(StatusCode::kInvalidArgument, "--target: found no name");
   }
   BCTX_RETURN_IF_ERROR(ParseCompression(flags->compress, &options));
+  BCTX_RETURN_IF_ERROR(CheckPlugins(options.plugins));
   if (options.proof.ort_library.empty()) options.proof.ort_library = FindRuntimeLibrary();
   options.proof.folder = ProgramFolder();
   options.proof.emulators = FindEmulators();

@@ -203,6 +203,19 @@ TEST_CASE("two masks and a bool mask inside are taken", "[patterns]") {
   CHECK(DimsOf(found, "bias") == "1 2 Sq Sq");
 }
 
+TEST_CASE("of two products that are added the one that fits is the scores", "[patterns]") {
+  for (const char* sum : {"Add (scaled, bias)", "Add (bias, scaled)"}) {
+    std::string text = Edit(kOldBert, "Add (scaled, mask)", sum);
+    text = Edit(text, "  s = MatMul (q_t, k_t)", "  s = MatMul (q_t, k_t)  bias = MatMul (left, right)");
+    text = Edit(text, "int64[batch, seq] attention_mask)",
+                "int64[batch, seq] attention_mask, float[seq, 5] left, float[5, seq] right)");
+    const Attention found = FindOne(text);
+    CHECK(found.q.value == "q_heads");
+    REQUIRE(found.masks.size() == 1);
+    CHECK(found.masks[0].value == "bias");
+  }
+}
+
 TEST_CASE("no-op nodes in every place are passed", "[patterns]") {
   std::string text = Edit(kOldBert, "p = Softmax <axis = -1> (masked)",
                           "m1 = Identity (masked) p0 = Softmax <axis = 3> (m1)"

@@ -37,36 +37,47 @@ class Finder {
     const Node& node = graph_.nodes[index];
     Stop stop;
     if (facts_.Is(node, "Softmax")) {
-      const auto candidate = MatchSoftmax(graph_, &facts_, index, &stop);
-      if (!candidate && !LooksLikeAttention(index)) return;
-      Finish(node, candidate, stop);
+      LookAtSoftmax(index);
     } else if (facts_.Is(node, "Attention") && facts_.opset() >= 23) {
       const auto candidate = MatchAttentionOperator(graph_, &facts_, index, &stop);
-      Finish(node, candidate, stop);
+      if (!candidate || !Take(*candidate, &stop)) Refuse(node, stop);
     } else if (IsForeignAttention(node)) {
       const std::string domain = node.domain.empty() ? "ai.onnx" : node.domain;
-      report_.not_taken.push_back(
-          {NameOf(node), node.op_type,
-           fmt::format("the operator {}::{} is not compiled", domain, node.op_type)});
+      Refuse(node, {"", fmt::format("the operator {}::{} is not compiled", domain, node.op_type)});
     }
+  }
+
+  // Where two products are added, either may be the scores and the other the mask.
+  void LookAtSoftmax(size_t index) {
+    Stop stops[2];
+    bool seen = false;
+    for (const size_t side : {size_t{0}, size_t{1}}) {
+      const auto candidate = MatchSoftmax(graph_, &facts_, index, side, &stops[side]);
+      seen = seen || candidate;
+      if (candidate && Take(*candidate, &stops[side])) return;
+    }
+    if (seen || LooksLikeAttention(index)) Refuse(graph_.nodes[index], stops[0]);
   }
 
   bool LooksLikeAttention(size_t softmax) const {
     return ReachesProduct(graph_, softmax, false) && ReachesProduct(graph_, softmax, true);
   }
 
-  void Finish(const Node& seen, const std::optional<Candidate>& candidate, Stop stop) {
-    if (candidate) {
-      auto found = Complete(graph_, &facts_, *candidate, &stop);
-      if (found && Disjoint(*found)) {
-        taken_.insert(found->nodes.begin(), found->nodes.end());
-        report_.found.push_back(*std::move(found));
-        return;
-      }
-      if (found) stop = {"", "it shares nodes with attention that was found before"};
+  bool Take(const Candidate& candidate, Stop* stop) {
+    auto found = Complete(graph_, &facts_, candidate, stop);
+    if (!found) return false;
+    if (!Disjoint(*found)) {
+      *stop = {"", "it shares nodes with attention that was found before"};
+      return false;
     }
-    report_.not_taken.push_back({stop.node.empty() ? NameOf(seen) : stop.node, seen.op_type,
-                                 stop.reason});
+    taken_.insert(found->nodes.begin(), found->nodes.end());
+    report_.found.push_back(*std::move(found));
+    return true;
+  }
+
+  void Refuse(const Node& seen, const Stop& stop) {
+    report_.not_taken.push_back(
+        {stop.node.empty() ? NameOf(seen) : stop.node, seen.op_type, stop.reason});
   }
 
   bool Disjoint(const Attention& found) const {

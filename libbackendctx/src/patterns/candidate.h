@@ -29,9 +29,10 @@ struct Candidate {
 std::optional<Attention> Complete(const model::GraphView& graph, Facts* facts,
                                   Candidate candidate, Stop* stop);
 
-// A Softmax between two products; an Attention operator. Nothing: `stop` is filled.
+// A Softmax between two products (first_side: as in ReadScores); an Attention operator. Nothing:
+// `stop` is filled.
 std::optional<Candidate> MatchSoftmax(const model::GraphView& graph, Facts* facts, size_t node,
-                                      Stop* stop);
+                                      size_t first_side, Stop* stop);
 std::optional<Candidate> MatchAttentionOperator(const model::GraphView& graph, Facts* facts,
                                                 size_t node, Stop* stop);
 

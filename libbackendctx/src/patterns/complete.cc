@@ -43,8 +43,12 @@ class Completion {
       if (!problem.empty()) return Fail(stop, "", problem);
       Leak leak;
       const auto region = Close(graph_, facts_, MakeCore(), &leak);
-      if (region) return Describe(*region, stop);
-      if (!Retreat(leak.value)) return Fail(stop, leak.value, LeakText(leak));
+      if (!region) {
+        if (!Retreat(leak.value)) return Fail(stop, leak.value, LeakText(leak));
+        continue;
+      }
+      if (auto found = Describe(*region, stop)) return found;
+      if (!RetreatFromReaders(stop->node)) return std::nullopt;
     }
   }
 
@@ -188,6 +192,20 @@ class Completion {
     const auto& after = y_.Chosen().nodes;
     const bool on_the_way = std::find(after.begin(), after.end(), made->second) != after.end();
     return (on_the_way || value == candidate_.y) && Nearer(&y_);
+  }
+
+  // Leaves the nodes outside that read a value which cannot be described.
+  bool RetreatFromReaders(const std::string& value) {
+    const auto readers = graph_.consumers.find(value);
+    if (readers == graph_.consumers.end()) return false;
+    for (Side* side : {&sides_[0], &sides_[1], &sides_[2], &y_}) {
+      const auto& nodes = side->Chosen().nodes;
+      for (const size_t reader : readers->second) {
+        const bool reads = std::find(nodes.begin(), nodes.end(), reader) != nodes.end();
+        if (reads && Nearer(side)) return true;
+      }
+    }
+    return false;
   }
 
   std::string LeakText(const Leak& leak) const {

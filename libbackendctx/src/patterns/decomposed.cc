@@ -28,10 +28,10 @@ std::vector<Role> Roles(size_t rank, Role third, Role fourth) {
 }  // namespace
 
 std::optional<Candidate> MatchSoftmax(const GraphView& graph, Facts* facts, size_t index,
-                                      Stop* stop) {
+                                      size_t first_side, Stop* stop) {
   const Node& softmax = graph.nodes[index];
   if (softmax.inputs.size() != 1 || softmax.outputs.size() != 1) return std::nullopt;
-  const auto scores = ReadScores(graph, *facts, softmax.inputs[0], stop);
+  const auto scores = ReadScores(graph, *facts, softmax.inputs[0], first_side, stop);
   if (!scores) return std::nullopt;
   const auto rest = ReadProbabilities(graph, *facts, softmax.outputs[0], stop);
   if (!rest) return std::nullopt;

@@ -373,6 +373,19 @@ void ExpandRule(RuleContext& c) {
   if (repeats) c.Out().ints = Elements(static_cast<size_t>(*count), data.ints->front());
 }
 
+void TileRule(RuleContext& c) {
+  if (!c.Has(0) || !c.Has(1)) return;
+  const Fact &data = c.In(0), &repeats = c.In(1);
+  c.Out().type = data.type;
+  if (!data.ranked || !repeats.ints || repeats.ints->size() != data.rank()) return;
+  c.Out().ranked = true;
+  for (size_t i = 0; i < data.rank(); ++i) {
+    const auto& times = (*repeats.ints)[i];
+    const bool known = times && times->NonNegative();
+    c.Out().dims.push_back(known ? c.symbols.Multiply(data.dims[i], *times) : c.symbols.Fresh());
+  }
+}
+
 void ConstantOfShapeRule(RuleContext& c) {
   c.Out().type = kFloat;
   const model::Attribute* value = c.node.Find("value");
@@ -461,6 +474,7 @@ Rule FindLayoutRule(const std::string& op_type) {
       {"Squeeze", SqueezeRule},       {"Slice", SliceRule},
       {"Reshape", ReshapeRule},       {"Flatten", FlattenRule},
       {"Transpose", TransposeRule},   {"Expand", ExpandRule},
+      {"Tile", TileRule},
       {"Range", RangeRule},           {"ConstantOfShape", ConstantOfShapeRule},
       {"Split", SplitRule},           {"ReduceMean", ReduceRule},
       {"ReduceSum", ReduceRule},      {"ReduceMax", ReduceRule},

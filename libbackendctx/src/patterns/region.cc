@@ -149,6 +149,7 @@ class Closure {
 
   // y is the only way out; a path back from it into the region could only lead to helpers.
   bool IsAcyclic(Leak* leak) const {
+    if (nodes_.size() == core_.nodes.size()) return true;
     std::unordered_set<size_t> seen;
     std::vector<std::string> pending = {core_.y};
     while (!pending.empty()) {

@@ -23,7 +23,8 @@ constexpr int kMaxVisits = 200;  // Adds may have scores on either side: bounds 
 // what was read already.
 class ScoreReader {
  public:
-  ScoreReader(const GraphView& graph, const Facts& facts) : graph_(graph), facts_(facts) {}
+  ScoreReader(const GraphView& graph, const Facts& facts, size_t first)
+      : graph_(graph), facts_(facts), first_(first) {}
 
   std::optional<Scores> Read(const std::string& value) {
     return From(value, State());
@@ -110,8 +111,7 @@ class ScoreReader {
     if (const std::string problem = MaskStop(state); !problem.empty()) {
       return Fail(state, NameOf(node), problem);
     }
-    for (const size_t at : {size_t{0}, size_t{1}}) {
-      // The mask must not be a number: what is neither side of a product is no score.
+    for (const size_t at : {first_, 1 - first_}) {
       State next = state;
       next.scores.masks.push_back({node.inputs[1 - at], Mask::Kind::kAdd});
       if (auto scores = From(node.inputs[at], std::move(next))) return scores;
@@ -143,6 +143,7 @@ class ScoreReader {
 
   const GraphView& graph_;
   const Facts& facts_;
+  const size_t first_;  // the side of an Add that is tried first
   Stop stop_;
   int depth_ = -1;
   int visits_ = 0;
@@ -184,8 +185,8 @@ std::optional<std::string> OverNanGuard(const GraphView& graph, const Facts& fac
 std::string NameOf(const Node& node) { return node.name.empty() ? node.Key() : node.name; }
 
 std::optional<Scores> ReadScores(const GraphView& graph, const Facts& facts,
-                                 const std::string& value, Stop* stop) {
-  ScoreReader reader(graph, facts);
+                                 const std::string& value, size_t first, Stop* stop) {
+  ScoreReader reader(graph, facts, first);
   auto scores = reader.Read(value);
   if (!scores) *stop = reader.stop();
   return scores;

@@ -32,9 +32,10 @@ struct Stop {
   std::string reason;
 };
 
-// Reads back from `value`, the input of a Softmax. Nothing: `stop` is filled.
+// Reads back from `value`, the input of a Softmax; of an Add whose sides both lead to a product, the
+// `first` one is read as the scores, the other is a mask. Nothing: `stop` is filled.
 std::optional<Scores> ReadScores(const model::GraphView& graph, const Facts& facts,
-                                 const std::string& value, Stop* stop);
+                                 const std::string& value, size_t first, Stop* stop);
 // Reads on from `value`, the output of a Softmax.
 std::optional<Probabilities> ReadProbabilities(const model::GraphView& graph, const Facts& facts,
                                                const std::string& value, Stop* stop);

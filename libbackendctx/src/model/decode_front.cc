@@ -169,11 +169,16 @@ class Decoder {
     BCTX_ASSIGN_OR_RETURN(view_, BuildViewWithoutInference(model_, FrontContents));
     front_.ir_version = model_.ir_version();
     front_.opset = view_.Opset("");
-    protos_ = GraphsByPath(std::as_const(*model_.mutable_graph()));
+    const auto protos = GraphsByPath(std::as_const(*model_.mutable_graph()));
+    for (const auto& [path, proto] : protos) {
+      for (const TensorProto& tensor : proto->initializer()) {
+        initializers_[path].emplace(tensor.name(), &tensor);
+      }
+      initializers_.try_emplace(path);
+    }
     for (const GraphView* graph : AllGraphs(view_)) {
       front_.nodes += graph->nodes.size();
-      const GraphProto& proto = *protos_.at(graph->path);
-      for (const NodeProto& node : proto.node()) {
+      for (const NodeProto& node : protos.at(graph->path)->node()) {
         if (node.domain() == kDomain) BCTX_RETURN_IF_ERROR(AddCall(node, *graph));
       }
     }
@@ -231,10 +236,8 @@ class Decoder {
   const TensorProto* Initializer(const std::string& name, const GraphView& graph) const {
     for (const GraphView* at = &graph; at; at = at->parent) {
       if (at->producer.count(name)) return nullptr;
-      if (!at->initializers.count(name)) continue;
-      for (const TensorProto& tensor : protos_.at(at->path)->initializer()) {
-        if (tensor.name() == name) return &tensor;
-      }
+      const auto& tensors = initializers_.at(at->path);
+      if (const auto found = tensors.find(name); found != tensors.end()) return found->second;
     }
     return nullptr;
   }
@@ -373,7 +376,7 @@ class Decoder {
   const LoadLimits limits_;
   ModelProto model_;
   ModelView view_;
-  std::map<std::string, const GraphProto*> protos_;
+  std::map<std::string, std::unordered_map<std::string, const TensorProto*>> initializers_;
   Functions functions_;
   DecodedFront front_;
   std::unordered_map<std::string, Result<Digest>> digests_;

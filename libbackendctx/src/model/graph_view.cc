@@ -101,7 +101,7 @@ std::optional<TensorInfo> ConstantNodeTensor(const Node& node) {
 
 std::optional<TensorInfo> GraphView::Constant(const std::string& value) const {
   for (const GraphView* graph = this; graph; graph = graph->parent) {
-    if (std::find(graph->inputs.begin(), graph->inputs.end(), value) != graph->inputs.end()) {
+    if (graph->is_input.count(value)) {
       return std::nullopt;
     }
     if (auto found = graph->initializers.find(value); found != graph->initializers.end()) {

@@ -89,7 +89,8 @@ struct GraphView {
   std::unordered_map<std::string, std::vector<size_t>> consumers;  // value -> nodes, each once; a
                                                                    // node counts for what its
                                                                    // subgraphs capture
-  std::unordered_map<std::string, bool> is_output;
+  std::unordered_map<std::string, bool> is_input, is_output;
+  bool sorted = false;  // known to be in topological order: no node reads what a later one makes
 
   // The constant that a value is: an initializer that is no graph input, or a Constant node's
   // tensor (value, value_int, value_float, value_ints, value_floats), here or in a parent.

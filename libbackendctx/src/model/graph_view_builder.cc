@@ -88,7 +88,10 @@ class Builder {
                     fmt::format("graph \"{}\": nested deeper than {} graphs", view->path,
                                 kMaxGraphDepth));
     }
-    for (const auto& input : proto.input()) view->inputs.push_back(input.name());
+    for (const auto& input : proto.input()) {
+      view->inputs.push_back(input.name());
+      view->is_input[input.name()] = true;
+    }
     for (const auto& output : proto.output()) {
       view->outputs.push_back(output.name());
       view->is_output[output.name()] = true;
@@ -103,8 +106,11 @@ class Builder {
       BCTX_RETURN_IF_ERROR(AddNode(proto.node(i), same ? types.node(i) : proto.node(i), depth,
                                    static_cast<size_t>(i), view));
     }
+    view->sorted = true;
     for (const auto& [value, nodes] : view->consumers) {
       if (!Defines(*view, value)) captured->insert(value);
+      const auto made = view->producer.find(value);
+      if (made != view->producer.end() && nodes.front() <= made->second) view->sorted = false;
     }
     for (const std::string& output : view->outputs) {
       if (!Defines(*view, output)) captured->insert(output);
@@ -115,7 +121,7 @@ class Builder {
  private:
   static bool Defines(const GraphView& view, const std::string& value) {
     return view.producer.count(value) || view.initializers.count(value) ||
-           std::find(view.inputs.begin(), view.inputs.end(), value) != view.inputs.end();
+           view.is_input.count(value);
   }
 
   static void AddType(const std::string& name, const onnx::TypeProto& type, GraphView* view) {

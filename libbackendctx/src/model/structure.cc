@@ -106,7 +106,7 @@ class StructureHasher {
 
   static bool Defines(const GraphView& graph, const std::string& value) {
     return graph.producer.count(value) || graph.initializers.count(value) ||
-           std::find(graph.inputs.begin(), graph.inputs.end(), value) != graph.inputs.end();
+           graph.is_input.count(value);
   }
 
   static void CollectDomains(const std::vector<const Node*>& nodes, std::set<std::string>* domains) {

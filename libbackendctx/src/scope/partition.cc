@@ -126,7 +126,8 @@ class Spanner {
     }
   }
 
-  // Follows everything that depends on the partition outside of it; none may come back in.
+  // Follows everything that depends on the partition outside of it; none may come back in. In a
+  // sorted graph nothing behind the last member can.
   Status CheckConvex() const {
     std::unordered_map<size_t, size_t> reached;  // node -> the member that it depends on
     std::vector<size_t> pending = partition_.nodes;
@@ -139,6 +140,7 @@ class Spanner {
         if (output.empty() || consumers == graph_.consumers.end()) continue;
         for (const size_t next : consumers->second) {
           if (!members_.count(next)) {
+            if (graph_.sorted && next > partition_.nodes.back()) continue;
             if (reached.emplace(next, reached.at(index)).second) pending.push_back(next);
           } else if (!members_.count(index)) {
             return Invalid(fmt::format("not convex: a path leaves at node \"{}\" and comes back at "

@@ -16,7 +16,8 @@ namespace {
 
 using plugin::Plugin;
 
-// The drivers beside the library, looked for once in a process.
+// The drivers beside the library, looked for once in a process, and not for models without
+// contexts.
 const plugin::Found& Drivers() {
   static const auto* const found = [] {
     const Result<std::string> folder = os::CurrentModuleFolder();
@@ -47,13 +48,13 @@ Result<std::vector<PublicKey>> TrustedKeys(const ProviderOptions& options) {
 
 // Options of a plug-in are for its compiler: a context has them in the manifest. No driver takes
 // any.
-Status CheckBackendOptions(const ProviderOptions& options, const std::vector<Plugin>& drivers) {
+Status CheckBackendOptions(const ProviderOptions& options) {
   if (options.backend_options.empty()) return OkStatus();
   const auto& [backend, keys] = *options.backend_options.begin();
   const std::string option = fmt::format("provider option {}.{}", backend, keys.begin()->first);
   std::string known;
   bool is_known = false;
-  for (const Plugin& driver : drivers) {
+  for (const Plugin& driver : Drivers().plugins) {
     known += (known.empty() ? "" : ", ") + driver.backend();
     is_known |= driver.backend() == backend;
   }
@@ -150,9 +151,7 @@ const package::LoadedContext* Plan::Find(const std::string& partition) const {
 
 Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   Plan plan;
-  const plugin::Found& drivers = Drivers();
-  BCTX_RETURN_IF_ERROR(CheckBackendOptions(options, drivers.plugins));
-  plan.left_out_plugins = drivers.left_out;
+  BCTX_RETURN_IF_ERROR(CheckBackendOptions(options));
   plan.profile = HostProfile::Detect();
   plan.policy.backends = options.backends;
   plan.policy.require_proof = options.require_proof;
@@ -162,6 +161,8 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   }
   BCTX_RETURN_IF_ERROR(OpenPackage(options, model, &plan));
   if (!plan.package) return plan;
+  const plugin::Found& drivers = Drivers();
+  plan.left_out_plugins = drivers.left_out;
   BCTX_ASSIGN_OR_RETURN(plan.selection, package::SelectAndLoad(*plan.package, plan.profile,
                                                                plan.policy, drivers.plugins));
   plan.weights.emplace(*plan.package);

@@ -467,6 +467,17 @@ class OtherHosts(Packages):
                 self.assertEqual(done.returncode, 1, done.stdout)
                 self.assertIn(words, done.stderr)
 
+    def test_exports(self):
+        """the provider exports the two functions of its interface and is not linked to ONNX Runtime"""
+        symbols = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", models.PROVIDER_LIBRARY],
+                                 capture_output=True, text=True, check=True).stdout
+        self.assertEqual({line.split()[0] for line in symbols.splitlines()},
+                         {"CreateEpFactories", "ReleaseEpFactory"})
+        needed = subprocess.run(["readelf", "-d", models.PROVIDER_LIBRARY], capture_output=True, text=True,
+                                check=True).stdout
+        self.assertIn("libbackendctx.so", needed)
+        self.assertNotIn("onnxruntime", needed)
+
     def test_python_sample(self):
         """the Python sample runs a package compiled"""
         front, _ = self.package("two_layers", "--target", "host")

@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
 #include <algorithm>
 #include <array>
+#include <catch2/catch.hpp>
 
 #include "patterns/forms.h"
 
@@ -89,10 +89,9 @@ TEST_CASE("legacy attention is found with the scale that it computes from a shap
 TEST_CASE("a scale that several layers share stays outside with its value", "[patterns]") {
   const std::string text = Edit(kLegacy, "out = Reshape (y, merge)",
                                 "out = Reshape (y, merge)  other = Identity (scale)");
-  const Attention found =
-      FindOne(Edit(Edit(text, "=> (float[batch, seq, 64] out)",
-                        "=> (float[batch, seq, 64] out, float[1] other)"),
-                   "q_shape = Shape (q_t)", "q_shape = Shape (q_heads)"));
+  const Attention found = FindOne(Edit(Edit(text, "=> (float[batch, seq, 64] out)",
+                                            "=> (float[batch, seq, 64] out, float[1] other)"),
+                                       "q_shape = Shape (q_t)", "q_shape = Shape (q_heads)"));
   CheckProjections(found);
   CHECK(Sorted(found.inputs) ==
         Strings{"k_heads", "k_scale", "mask", "q_heads", "q_scale", "v_heads"});
@@ -132,9 +131,10 @@ TEST_CASE("K and V repeated for groups of heads are read as they are cached", "[
 }
 
 TEST_CASE("groups whose heads alternate are read after they were repeated", "[patterns]") {
-  // (B, 2, S, D) -> (B, 4, 2, S, D): query head h has kv head h mod 2, which no kernel reads in place.
-  std::string text = Edit(kGrouped, "k_five = Unsqueeze (present_k, two)",
-                          "k_five = Unsqueeze (present_k, i1)");
+  // (B, 2, S, D) -> (B, 4, 2, S, D): query head h has kv head h mod 2, which no kernel reads in
+  // place.
+  std::string text =
+      Edit(kGrouped, "k_five = Unsqueeze (present_k, two)", "k_five = Unsqueeze (present_k, i1)");
   text = Edit(text, "v_five = Unsqueeze (present_v, two)", "v_five = Unsqueeze (present_v, i1)");
   text = Edit(text, "(batch_size, two, n4, keys, n32)", "(batch_size, n4, two, keys, n32)");
   const Attention found = FindOne(text);
@@ -182,8 +182,9 @@ TEST_CASE("the softcap is read wherever its numbers stand", "[patterns]") {
   CHECK(found.softcap == 50.0f);
   CHECK(found.scale == Approx(0.17677669).epsilon(1e-6));
   // 25 * tanh(s / 50) is a cap of 25 on half the scores.
-  const Attention half = FindOne(Edit(Edit(text, "Mul (cap, bent)", "Mul (bent, low_cap)"),
-                                      "float cap = {50.0}", "float cap = {50.0}, float low_cap = {25.0}"));
+  const Attention half =
+      FindOne(Edit(Edit(text, "Mul (cap, bent)", "Mul (bent, low_cap)"), "float cap = {50.0}",
+                   "float cap = {50.0}, float low_cap = {25.0}"));
   CHECK(half.softcap == 25.0f);
   CHECK(half.scale == Approx(0.17677669 / 2).epsilon(1e-6));
 }
@@ -206,7 +207,8 @@ TEST_CASE("two masks and a bool mask inside are taken", "[patterns]") {
 TEST_CASE("of two products that are added the one that fits is the scores", "[patterns]") {
   for (const char* sum : {"Add (scaled, bias)", "Add (bias, scaled)"}) {
     std::string text = Edit(kOldBert, "Add (scaled, mask)", sum);
-    text = Edit(text, "  s = MatMul (q_t, k_t)", "  s = MatMul (q_t, k_t)  bias = MatMul (left, right)");
+    text = Edit(text, "  s = MatMul (q_t, k_t)",
+                "  s = MatMul (q_t, k_t)  bias = MatMul (left, right)");
     text = Edit(text, "int64[batch, seq] attention_mask)",
                 "int64[batch, seq] attention_mask, float[seq, 5] left, float[5, seq] right)");
     const Attention found = FindOne(text);
@@ -290,7 +292,8 @@ TEST_CASE("a shape that is needed elsewhere moves the boundary nearer", "[patter
   CHECK(AxesOf(found.k) == Axes{0, 1, 2, 3});
   CHECK(found.q.value == "q_heads");
   // The shapes of the detour stay outside, with their values.
-  CHECK(Sorted(found.inputs) == Strings{"flat_shape", "full_shape", "k_t", "mask", "q_heads", "v_heads"});
+  CHECK(Sorted(found.inputs) ==
+        Strings{"flat_shape", "full_shape", "k_t", "mask", "q_heads", "v_heads"});
   CHECK(ValuesOf(found, "flat_shape") == "-1 Sq 32");
   CHECK(ValuesOf(found, "full_shape") == "B 2 32 Sq");
 }
@@ -306,10 +309,10 @@ TEST_CASE("nodes out of order are found as well", "[patterns]") {
 }
 
 TEST_CASE("operators that nobody knows around attention do not hide it", "[patterns]") {
-  const std::string text =
-      Edit(Edit(kOldBert, "q_heads = Reshape (q, split)",
-                "q_odd = SimplifiedLayerNormalization (q) q_heads = Reshape (q_odd, split)"),
-           "v_heads = Reshape (v, split)", "v_odd = odd.Thing (v) v_heads = Reshape (v_odd, split)");
+  const std::string text = Edit(
+      Edit(kOldBert, "q_heads = Reshape (q, split)",
+           "q_odd = SimplifiedLayerNormalization (q) q_heads = Reshape (q_odd, split)"),
+      "v_heads = Reshape (v, split)", "v_odd = odd.Thing (v) v_heads = Reshape (v_odd, split)");
   const AttentionReport report = Find(Edit(text, "[\"\" : 17]", "[\"\" : 17, \"odd\" : 1]"));
   // The type of v_odd is not known, so nothing is proved about V.
   CHECK(report.found.empty());

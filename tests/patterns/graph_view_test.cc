@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-#include "patterns/model_text.h"
 #include "model/tensor_bytes.h"
+#include "patterns/model_text.h"
 
 namespace backendctx::patterns {
 namespace {

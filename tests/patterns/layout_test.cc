@@ -124,8 +124,7 @@ TEST_CASE("a repeated batch is not followed", "[patterns][layout]") {
   Sizes z;
   const Fact wide = Shaped({z.b, Expr(8), z.s, Expr(32)});
   auto layout = Layout::Of(wide, kPlain);
-  CHECK_FALSE(
-      layout->BackOverExpand(z.symbols, Shaped({Expr(1), Expr(8), z.s, Expr(32)}), wide));
+  CHECK_FALSE(layout->BackOverExpand(z.symbols, Shaped({Expr(1), Expr(8), z.s, Expr(32)}), wide));
 }
 
 TEST_CASE("axes of size 1 take whatever is left", "[patterns][layout]") {

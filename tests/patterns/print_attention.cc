@@ -58,15 +58,31 @@ nlohmann::json ToJson(const model::GraphView& graph, const Attention& a) {
     nlohmann::json dims = nlohmann::json::array(), values = nlohmann::json::array();
     for (const Extent& e : shape.dims) dims.push_back({e.constant, e.symbol, e.factor});
     for (const Extent& e : shape.values) values.push_back({e.constant, e.symbol, e.factor});
-    inputs.push_back({{"value", shape.value}, {"dims", dims}, {"values", values},
-                      {"has_values", shape.has_values}, {"floats", shape.floats}});
+    inputs.push_back({{"value", shape.value},
+                      {"dims", dims},
+                      {"values", values},
+                      {"has_values", shape.has_values},
+                      {"floats", shape.floats}});
   }
-  return {{"graph", graph.path}, {"form", a.form}, {"nodes", a.nodes}, {"inputs", inputs},
-          {"constants", a.constants}, {"outputs", a.outputs}, {"q", ToJson(a.q)},
-          {"k", ToJson(a.k)}, {"v", ToJson(a.v)}, {"y", ToJson(a.y)}, {"q_heads", a.q_heads},
-          {"kv_heads", a.kv_heads}, {"qk_head_size", a.qk_head_size},
-          {"v_head_size", a.v_head_size}, {"scale", a.scale}, {"softcap", a.softcap},
-          {"causal", a.causal}, {"zero_masked_rows", a.zero_masked_rows}, {"masks", masks}};
+  return {{"graph", graph.path},
+          {"form", a.form},
+          {"nodes", a.nodes},
+          {"inputs", inputs},
+          {"constants", a.constants},
+          {"outputs", a.outputs},
+          {"q", ToJson(a.q)},
+          {"k", ToJson(a.k)},
+          {"v", ToJson(a.v)},
+          {"y", ToJson(a.y)},
+          {"q_heads", a.q_heads},
+          {"kv_heads", a.kv_heads},
+          {"qk_head_size", a.qk_head_size},
+          {"v_head_size", a.v_head_size},
+          {"scale", a.scale},
+          {"softcap", a.softcap},
+          {"causal", a.causal},
+          {"zero_masked_rows", a.zero_masked_rows},
+          {"masks", masks}};
 }
 
 // Contents of external tensors do not matter here, as none of them is small.

@@ -16,7 +16,8 @@ TEST_CASE("a Softmax over another axis is not attention", "[patterns]") {
 TEST_CASE("before opset 13 only a Softmax that starts at the last axis is taken", "[patterns]") {
   // The same in opset 11: Unsqueeze has its axes as an attribute, Softmax flattens.
   std::string old = Edit(kOldBert, "\"\" : 17", "\"\" : 11");
-  old = Edit(old, "Unsqueeze (attention_mask, middle)", "Unsqueeze <axes = [1, 2]> (attention_mask)");
+  old =
+      Edit(old, "Unsqueeze (attention_mask, middle)", "Unsqueeze <axes = [1, 2]> (attention_mask)");
   CHECK(Find(Edit(old, "axis = -1", "axis = 3")).found.size() == 1);
   CHECK_THAT(WhyNot(Edit(old, "<axis = -1>", "")), Contains("over axis 1"));
   CHECK_THAT(WhyNot(Edit(old, "axis = -1", "axis = 2")), Contains("over axis 2"));
@@ -41,8 +42,9 @@ TEST_CASE("a mask that multiplies is not taken", "[patterns]") {
 }
 
 TEST_CASE("a mask added before the scale or the softcap is not taken", "[patterns]") {
-  const std::string swapped = Edit(kOldBert, "scaled = Div (s, root)\n  masked = Add (scaled, mask)",
-                                   "added = Add (s, mask) masked = Div (added, root)");
+  const std::string swapped =
+      Edit(kOldBert, "scaled = Div (s, root)\n  masked = Add (scaled, mask)",
+           "added = Add (s, mask) masked = Div (added, root)");
   CHECK_THAT(WhyNot(swapped), Contains("before the scores are scaled"));
   CHECK_THAT(WhyNot(Edit(kOldBert, "p = Softmax <axis = -1> (masked)",
                          "bent = Tanh (masked) p = Softmax <axis = -1> (bent)")),
@@ -50,10 +52,10 @@ TEST_CASE("a mask added before the scale or the softcap is not taken", "[pattern
 }
 
 TEST_CASE("scores replaced by a finite number are not taken", "[patterns]") {
-  const std::string text = Edit(
-      Edit(kOldBert, "int64[batch, seq] attention_mask)",
-           "int64[batch, seq] attention_mask, bool[seq, seq] keep)"),
-      "masked = Add (scaled, mask)", "masked = Where (keep, scaled, lowest)");
+  const std::string text =
+      Edit(Edit(kOldBert, "int64[batch, seq] attention_mask)",
+                "int64[batch, seq] attention_mask, bool[seq, seq] keep)"),
+           "masked = Add (scaled, mask)", "masked = Where (keep, scaled, lowest)");
   CHECK_THAT(WhyNot(text), Contains("not minus infinity"));
   CHECK_THAT(WhyNot(Edit(text, "Where (keep, scaled, lowest)", "Where (keep, lowest, scaled)")),
              Contains("where its condition is true"));
@@ -90,10 +92,9 @@ TEST_CASE("a Reshape that swaps sequence and batch is seen", "[patterns]") {
 
 TEST_CASE("a detour of K that is no transposition is not followed", "[patterns]") {
   // Without the Transpose the Reshapes only reinterpret (keys, channels) as (channels, keys).
-  const std::string text =
-      Edit(Edit(kDynamo, "k_flat_t = Transpose <perm = [0, 2, 1]> (k_flat)",
-                "k_flat_t = Identity (k_flat)"),
-           "k_heads = Reshape (k, split)", "k_heads  = Reshape (k, split)");
+  const std::string text = Edit(Edit(kDynamo, "k_flat_t = Transpose <perm = [0, 2, 1]> (k_flat)",
+                                     "k_flat_t = Identity (k_flat)"),
+                                "k_heads = Reshape (k, split)", "k_heads  = Reshape (k, split)");
   const AttentionReport report = Find(text);
   // Attention over the reinterpreted K is attention, but K must not be read from before that.
   REQUIRE(report.found.size() == 1);
@@ -117,11 +118,11 @@ TEST_CASE("scores that are needed elsewhere are not taken", "[patterns]") {
   CHECK_THAT(WhyNot(Edit(kOldBert, "=> (float[batch, seq, 64] out)",
                          "=> (float[batch, seq, 64] out, float[batch, 2, seq, seq] scaled)")),
              Contains("scaled, made inside attention, is an output of the graph"));
-  CHECK_THAT(WhyNot(Edit(Edit(kOldBert, "out = Reshape (y, merge)",
-                              "out = Reshape (y, merge) more = Shape (s)"),
-                         "=> (float[batch, seq, 64] out)",
-                         "=> (float[batch, seq, 64] out, int64[4] more)")),
-             Contains("made inside attention"));
+  CHECK_THAT(
+      WhyNot(Edit(
+          Edit(kOldBert, "out = Reshape (y, merge)", "out = Reshape (y, merge) more = Shape (s)"),
+          "=> (float[batch, seq, 64] out)", "=> (float[batch, seq, 64] out, int64[4] more)")),
+      Contains("made inside attention"));
 }
 
 TEST_CASE("the probabilities on the right of the product are not attention", "[patterns]") {
@@ -133,13 +134,15 @@ TEST_CASE("the probabilities on the right of the product are not attention", "[p
 
 TEST_CASE("randomness between Softmax and product is not taken", "[patterns]") {
   const std::string dropout =
-      Edit(Edit(kOldBert, "y_t = MatMul (p, v_t)", "p2 = Dropout (p, ratio, yes) y_t = MatMul (p2, v_t)"),
+      Edit(Edit(kOldBert, "y_t = MatMul (p, v_t)",
+                "p2 = Dropout (p, ratio, yes) y_t = MatMul (p2, v_t)"),
            "float one = {1.0}", "float one = {1.0}, float ratio = {0.1}, bool yes = {1}");
   CHECK_THAT(WhyNot(dropout), Contains("Dropout"));
   CHECK(Find(Edit(dropout, "bool yes = {1}", "bool yes = {0}")).found.size() == 1);
-  CHECK_FALSE(WhyNot(Edit(kOldBert, "y_t = MatMul (p, v_t)",
-                          "noise = RandomUniformLike (p) p2 = Mul (p, noise) y_t = MatMul (p2, v_t)"))
-                  .empty());
+  CHECK_FALSE(
+      WhyNot(Edit(kOldBert, "y_t = MatMul (p, v_t)",
+                  "noise = RandomUniformLike (p) p2 = Mul (p, noise) y_t = MatMul (p2, v_t)"))
+          .empty());
 }
 
 TEST_CASE("half and double precision are not taken", "[patterns]") {

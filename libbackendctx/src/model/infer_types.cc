@@ -54,9 +54,9 @@ void CopyNode(const onnx::NodeProto& from, const Copying& copying, onnx::NodePro
   }
 }
 
-// Declared types of inner values are kept only where inference has nothing of its own: for values of
-// operators that onnx does not know. Elsewhere they may be stale (people edit a model's inputs and
-// forget the rest), and inference would believe them.
+// Declared types of inner values are kept only where inference has nothing of its own: for values
+// of operators that onnx does not know. Elsewhere they may be stale (people edit a model's inputs
+// and forget the rest), and inference would believe them.
 void CopyValueInfo(const onnx::GraphProto& from, const Copying& copying, onnx::GraphProto* to) {
   std::unordered_set<std::string> unknown;
   for (const onnx::NodeProto& node : from.node()) {

@@ -138,8 +138,8 @@ Result<uint64_t> ElementCount(const TensorProto& tensor) {
 Result<uint64_t> DecodedSize(const TensorProto& tensor) {
   const int bits = ElementBits(tensor.data_type());
   if (bits == 0) {
-    return Malformed(tensor, fmt::format("found element type {}, which has no fixed width",
-                                         tensor.data_type()));
+    return Malformed(
+        tensor, fmt::format("found element type {}, which has no fixed width", tensor.data_type()));
   }
   BCTX_ASSIGN_OR_RETURN(const uint64_t count, ElementCount(tensor));
   uint64_t total = 0;

@@ -5,11 +5,10 @@
 // a string as 8 bytes of length and its characters.
 #pragma once
 
-#include "backendctx/status.h"
-
 #include <cstdint>
 #include <string>
 
+#include "backendctx/status.h"
 #include "onnx/onnx_pb.h"
 
 namespace backendctx::model {

@@ -193,8 +193,7 @@ void CastContents(const Fact& from, int32_t type, Fact* to) {
     to->ints.emplace();
     for (const float element : *from.floats) {
       const bool fits = std::fabs(element) < 1e9f;
-      to->ints->push_back(fits ? std::optional<Expr>(static_cast<int64_t>(element))
-                               : std::nullopt);
+      to->ints->push_back(fits ? std::optional<Expr>(static_cast<int64_t>(element)) : std::nullopt);
     }
   }
 }
@@ -260,28 +259,57 @@ void AttentionRule(RuleContext& c) {
 Rule FindArithmeticRule(const std::string& op_type) {
   static const std::unordered_map<std::string, Rule> kRules = [] {
     std::unordered_map<std::string, Rule> rules = {
-        {"Identity", Identity},   {"Add", AddRule},
-        {"Sub", SubRule},         {"Mul", MulRule},
-        {"Div", DivRule},         {"Pow", PowRule},
-        {"Equal", EqualRule},     {"Where", WhereRule},
-        {"Cast", CastRule},       {"CastLike", CastLikeRule},
-        {"MatMul", MatMulRule},   {"Gemm", GemmRule},
+        {"Identity", Identity},
+        {"Add", AddRule},
+        {"Sub", SubRule},
+        {"Mul", MulRule},
+        {"Div", DivRule},
+        {"Pow", PowRule},
+        {"Equal", EqualRule},
+        {"Where", WhereRule},
+        {"Cast", CastRule},
+        {"CastLike", CastLikeRule},
+        {"MatMul", MatMulRule},
+        {"Gemm", GemmRule},
         {"Sqrt", FloatFunction<Root>},
         {"Reciprocal", FloatFunction<Inverse>},
         {"Neg", FloatFunction<Negated>},
         {"Attention", AttentionRule},
         {"DequantizeLinear", TypeOfSecond},
     };
-    for (const char* op : {"Dropout",  "Relu",    "Tanh",     "Erf",     "Exp",      "Log",
-                           "Sigmoid",  "Softmax", "LogSoftmax", "Abs",   "Gelu",     "Clip",
-                           "Sin",      "Cos",     "Floor",    "Ceil",    "Round",    "Softplus",
-                           "LeakyRelu", "Elu",    "HardSigmoid", "Trilu", "CumSum",
-                           "LayerNormalization", "RMSNormalization", "RotaryEmbedding",
-                           "SimplifiedLayerNormalization", "BatchNormalization"}) {
+    for (const char* op : {"Dropout",
+                           "Relu",
+                           "Tanh",
+                           "Erf",
+                           "Exp",
+                           "Log",
+                           "Sigmoid",
+                           "Softmax",
+                           "LogSoftmax",
+                           "Abs",
+                           "Gelu",
+                           "Clip",
+                           "Sin",
+                           "Cos",
+                           "Floor",
+                           "Ceil",
+                           "Round",
+                           "Softplus",
+                           "LeakyRelu",
+                           "Elu",
+                           "HardSigmoid",
+                           "Trilu",
+                           "CumSum",
+                           "LayerNormalization",
+                           "RMSNormalization",
+                           "RotaryEmbedding",
+                           "SimplifiedLayerNormalization",
+                           "BatchNormalization"}) {
       rules[op] = SameAsFirst;
     }
     for (const char* op : {"IsNaN", "IsInf", "Not"}) rules[op] = BoolAsFirst;
-    for (const char* op : {"And", "Or", "Xor", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}) {
+    for (const char* op :
+         {"And", "Or", "Xor", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}) {
       rules[op] = Comparison;
     }
     for (const char* op : {"Max", "Min", "Mean", "Mod", "Sum"}) rules[op] = Elementwise;

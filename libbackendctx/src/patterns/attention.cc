@@ -14,11 +14,19 @@ using model::GraphView;
 using model::Node;
 
 bool IsForeignAttention(const Node& node) {
-  static const std::unordered_set<std::string> kOps = {
-      "Attention", "MultiHeadAttention", "GroupQueryAttention", "PackedAttention",
-      "PackedMultiHeadAttention", "SparseAttention", "PagedAttention", "QAttention",
-      "DecoderMaskedMultiHeadAttention", "DecoderMaskedSelfAttention", "FlexAttention",
-      "LinearAttention", "LongformerAttention"};
+  static const std::unordered_set<std::string> kOps = {"Attention",
+                                                       "MultiHeadAttention",
+                                                       "GroupQueryAttention",
+                                                       "PackedAttention",
+                                                       "PackedMultiHeadAttention",
+                                                       "SparseAttention",
+                                                       "PagedAttention",
+                                                       "QAttention",
+                                                       "DecoderMaskedMultiHeadAttention",
+                                                       "DecoderMaskedSelfAttention",
+                                                       "FlexAttention",
+                                                       "LinearAttention",
+                                                       "LongformerAttention"};
   return kOps.count(node.op_type) > 0;
 }
 

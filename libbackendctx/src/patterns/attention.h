@@ -55,10 +55,10 @@ struct Attention {
   float scale = 1;
   float softcap = 0;
   bool causal = false;
-  bool zero_masked_rows = false;  // a row whose every key is -inf gives 0, else NaN
-  std::vector<Mask> masks;        // at most 2
+  bool zero_masked_rows = false;         // a row whose every key is -inf gives 0, else NaN
+  std::vector<Mask> masks;               // at most 2
   std::vector<InputShape> input_shapes;  // one for each of `inputs`
-  std::string form;               // "Attention-23", "decomposed": for the report
+  std::string form;                      // "Attention-23", "decomposed": for the report
 };
 
 struct NotTaken {

@@ -16,18 +16,18 @@ struct Candidate {
   std::vector<size_t> core;  // from the products to y, without what the chains hold
   Chain q, k, v;
   std::vector<Mask> masks;
-  double scale = 1;          // of the core; the chains add theirs
+  double scale = 1;  // of the core; the chains add theirs
   double softcap = 0;
   bool causal = false;
   bool zero_masked_rows = false;
-  std::string y;             // what the core gives
-  bool packed = false;       // rank 3 tensors with heads and channels on one axis
+  std::string y;        // what the core gives
+  bool packed = false;  // rank 3 tensors with heads and channels on one axis
 };
 
 // Chooses the boundary: as far back as the operands can be read through strides, nearer where a
 // value in between is needed elsewhere. Nothing: `stop` is filled.
-std::optional<Attention> Complete(const model::GraphView& graph, Facts* facts,
-                                  Candidate candidate, Stop* stop);
+std::optional<Attention> Complete(const model::GraphView& graph, Facts* facts, Candidate candidate,
+                                  Stop* stop);
 
 // A Softmax between two products (first_side: as in ReadScores); an Attention operator. Nothing:
 // `stop` is filled.

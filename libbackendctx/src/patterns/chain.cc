@@ -24,7 +24,8 @@ bool IsInferenceDropout(const Facts& facts, const Node& node) {
   return training && training->size() == 1 && training->front() == 0;
 }
 
-// The input that `node` passes on, with the layout and scale that it has there; empty: the walk ends.
+// The input that `node` passes on, with the layout and scale that it has there; empty: the walk
+// ends.
 std::string Step(const Facts& facts, const Node& node, const WalkOptions& options, Layout* layout,
                  double* scale) {
   if (node.inputs.empty() || node.outputs.empty()) return "";

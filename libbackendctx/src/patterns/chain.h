@@ -1,4 +1,5 @@
-// Where attention could read an operand: the values on the way back from a product to the projection.
+// Where attention could read an operand: the values on the way back from a product to the
+// projection.
 #pragma once
 
 #include <array>
@@ -14,9 +15,9 @@ namespace backendctx::patterns {
 struct Cut {
   std::string value;
   std::array<int, kRoles> axis = {0, 1, 2, 3};
-  Expr size[kRoles];          // of batch, head, sequence and channel
+  Expr size[kRoles];  // of batch, head, sequence and channel
   std::vector<size_t> nodes;
-  double scale = 1;           // what the nodes multiply by
+  double scale = 1;  // what the nodes multiply by
 };
 
 struct Chain {
@@ -32,7 +33,8 @@ struct WalkOptions {
 
 // The values that could be y, on from what the product gives: sizes and scale are not set, and the
 // last reshapes of heads are not followed. At least one, or none when the axes are not known.
-std::vector<Cut> WalkOn(const model::GraphView& graph, const Facts& facts, const std::string& value);
+std::vector<Cut> WalkOn(const model::GraphView& graph, const Facts& facts,
+                        const std::string& value);
 
 Chain WalkBack(const model::GraphView& graph, Facts* facts, const std::string& value,
                const WalkOptions& options);

@@ -1,12 +1,12 @@
 // Choosing the region of a candidate.
 //
 // The problem: the kernel wants the boundary far back, in front of the Transposes, and exactly one
-// output, while exporters let other nodes read values in between (most often their shape). The idea:
-// every operand has cuts, nearest first, each a value that the kernel could read. Start with the
-// farthest that gain something, close the region (region.h), and when a value inside leaks, move the
-// cut of the operand that it lies on one nearer and try again. The nearest cuts are the products' own
-// operands; a leak that remains there is in attention itself, which is then not taken. Each round
-// moves a cut, so there are at most as many rounds as cuts.
+// output, while exporters let other nodes read values in between (most often their shape). The
+// idea: every operand has cuts, nearest first, each a value that the kernel could read. Start with
+// the farthest that gain something, close the region (region.h), and when a value inside leaks,
+// move the cut of the operand that it lies on one nearer and try again. The nearest cuts are the
+// products' own operands; a leak that remains there is in attention itself, which is then not
+// taken. Each round moves a cut, so there are at most as many rounds as cuts.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -115,14 +115,16 @@ class Completion {
     const Expr &kh = K().size[kHead], &vh = V().size[kHead], &qh = Q().size[kHead];
     if (!symbols.Same(kh, vh)) {  // heads repeated per group on one side only
       for (Side* side : {&sides_[1], &sides_[2]}) {
-        const bool repeats = !symbols.Same(side->Chosen().size[kHead], side->chain->cuts[0].size[kHead]);
+        const bool repeats =
+            !symbols.Same(side->Chosen().size[kHead], side->chain->cuts[0].size[kHead]);
         if (repeats && Nearer(side)) return kRetry;
       }
       return Differ("heads", kh, "K", vh, "V");
     }
     for (const Cut* other : {&K(), &V()}) {
       if (!symbols.Same(Q().size[kBatch], other->size[kBatch])) {
-        return Differ("batch", Q().size[kBatch], "Q", other->size[kBatch], other == &K() ? "K" : "V");
+        return Differ("batch", Q().size[kBatch], "Q", other->size[kBatch],
+                      other == &K() ? "K" : "V");
       }
     }
     if (!symbols.Same(K().size[kSequence], V().size[kSequence])) {
@@ -223,8 +225,10 @@ class Completion {
   }
 
   std::vector<FreeDimension> FreeDimensions() const {
-    std::vector<FreeDimension> all = {{"B", Q().size[kBatch]}, {"Hq", Q().size[kHead]},
-                                      {"Hk", K().size[kHead]}, {"Sq", Q().size[kSequence]},
+    std::vector<FreeDimension> all = {{"B", Q().size[kBatch]},
+                                      {"Hq", Q().size[kHead]},
+                                      {"Hk", K().size[kHead]},
+                                      {"Sq", Q().size[kSequence]},
                                       {"Sk", K().size[kSequence]}};
     all.erase(std::remove_if(all.begin(), all.end(),
                              [&](const FreeDimension& dimension) {

@@ -41,9 +41,9 @@ std::optional<Candidate> MatchSoftmax(const GraphView& graph, Facts* facts, size
   for (const std::string& operand : {first.inputs[0], first.inputs[1], second.inputs[1]}) {
     const Fact& fact = facts->Of(operand);
     if (fact.ranked && fact.rank() == rank && (rank == 3 || rank == 4)) continue;
-    *stop = {NameOf(first), fmt::format("the rank of {} is {}, expected 4, or 3 for every operand",
-                                        operand, fact.ranked ? fmt::to_string(fact.rank())
-                                                             : std::string("not known"))};
+    *stop = {NameOf(first),
+             fmt::format("the rank of {} is {}, expected 4, or 3 for every operand", operand,
+                         fact.ranked ? fmt::to_string(fact.rank()) : std::string("not known"))};
     return std::nullopt;
   }
   if (const std::string problem = AxisProblem(*facts, softmax, rank); !problem.empty()) {

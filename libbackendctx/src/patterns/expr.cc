@@ -58,7 +58,8 @@ std::optional<int> Expr::Atom() const {
 }
 
 bool Expr::NonNegative() const {
-  return std::all_of(terms_.begin(), terms_.end(), [](const auto& term) { return term.second > 0; });
+  return std::all_of(terms_.begin(), terms_.end(),
+                     [](const auto& term) { return term.second > 0; });
 }
 
 std::optional<Expr> Sum(const Expr& a, const Expr& b, int64_t factor) {
@@ -133,7 +134,9 @@ Expr Symbols::Dimension(const std::string& symbol, bool declared) {
   return result;
 }
 
-Expr Symbols::Fresh() { return New({fmt::format("?{}", atoms_.size()), false, true, std::nullopt, {}}); }
+Expr Symbols::Fresh() {
+  return New({fmt::format("?{}", atoms_.size()), false, true, std::nullopt, {}});
+}
 
 Expr Symbols::AtMost(const Expr& upper, const std::string& shown) {
   if (shown.size() > kMaxShown) return Fresh();
@@ -210,10 +213,9 @@ void Symbols::Assume(const Expr& a, const Expr& b) {
   for (const auto& [from, to] : {std::pair(x, y), std::pair(y, x)}) {
     const auto atom = from.Atom();
     if (!atom || atoms_[static_cast<size_t>(*atom)].declared) continue;
-    const bool circular =
-        std::any_of(to.terms().begin(), to.terms().end(), [&](const auto& term) {
-          return std::find(term.first.begin(), term.first.end(), *atom) != term.first.end();
-        });
+    const bool circular = std::any_of(to.terms().begin(), to.terms().end(), [&](const auto& term) {
+      return std::find(term.first.begin(), term.first.end(), *atom) != term.first.end();
+    });
     if (circular) continue;
     equal_[*atom] = to;
     return;

@@ -25,7 +25,7 @@ class Expr {
   };
   using Terms = std::map<Monomial, int64_t, Graded>;  // no zero coefficients
 
-  Expr() = default;  // zero
+  Expr() = default;         // zero
   Expr(int64_t constant) {  // NOLINT: implicit
     if (constant != 0) terms_[{}] = constant;
   }

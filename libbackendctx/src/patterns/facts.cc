@@ -124,7 +124,7 @@ Fact Facts::Declared(const ValueType& type, bool of_input) {
       fact.dims.push_back(Expr(dim.value));
     } else {
       fact.dims.push_back(dim.symbol.empty() ? symbols_.Fresh()
-                                                  : symbols_.Dimension(dim.symbol, of_input));
+                                             : symbols_.Dimension(dim.symbol, of_input));
     }
   }
   return fact;

@@ -2,7 +2,8 @@
 // shapes that exporters compute), the elements themselves, all in terms of the model's symbols.
 //
 // The facts follow the operators (shape_rules.cc) from the declared inputs; what onnx's inference
-// found is used where these rules know less. Values of operators that nobody knows are new unknowns.
+// found is used where these rules know less. Values of operators that nobody knows are new
+// unknowns.
 //
 // Threads: not to be shared.
 #pragma once
@@ -20,7 +21,13 @@ namespace backendctx::patterns {
 
 // onnx TensorProto.DataType, as far as patterns tell types apart.
 enum ElementType : int32_t {
-  kUnknownType = 0, kFloat = 1, kInt32 = 6, kInt64 = 7, kBool = 9, kFloat16 = 10, kDouble = 11
+  kUnknownType = 0,
+  kFloat = 1,
+  kInt32 = 6,
+  kInt64 = 7,
+  kBool = 9,
+  kFloat16 = 10,
+  kDouble = 11
 };
 
 struct Fact {
@@ -68,8 +75,8 @@ class Facts {
   std::unordered_map<std::string, Fact> facts_;
 };
 
-// The nodes of a graph, producers before consumers, whatever order the model has them in. Nodes on a
-// cycle are left out.
+// The nodes of a graph, producers before consumers, whatever order the model has them in. Nodes on
+// a cycle are left out.
 std::vector<size_t> TopologicalOrder(const model::GraphView& graph);
 
 }  // namespace backendctx::patterns

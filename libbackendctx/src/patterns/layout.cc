@@ -99,8 +99,8 @@ bool Layout::BackOverExpand(const Symbols& symbols, const Fact& input, const Fac
   return true;
 }
 
-// Whether an axis holds all that lives of one role, in order. Repeated heads must be the inner ones:
-// one kv head serves consecutive query heads.
+// Whether an axis holds all that lives of one role, in order. Repeated heads must be the inner
+// ones: one kv head serves consecutive query heads.
 bool Layout::WholeRole(const std::vector<size_t>& axis) const {
   const auto& pieces = pieces_[factors_[axis.front()].role];
   size_t alive = 0;

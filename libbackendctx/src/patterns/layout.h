@@ -6,9 +6,10 @@
 // product names the axes of its operand (batch, head, sequence, channel). Each becomes one factor
 // with a size, a tensor axis is a list of factors, outermost first, and walking back over a
 // Transpose permutes the lists, over a Reshape regroups the flat row-major list by the sizes of the
-// input's axes, splitting a factor where an axis boundary falls inside it. Row-major order is kept by
-// Reshape, so the regrouping is unique when the sizes are known as polynomials; where they are not,
-// the walk ends. Expand ends the life of the factors it repeats. Factors of size 1 are left out.
+// input's axes, splitting a factor where an axis boundary falls inside it. Row-major order is kept
+// by Reshape, so the regrouping is unique when the sizes are known as polynomials; where they are
+// not, the walk ends. Expand ends the life of the factors it repeats. Factors of size 1 are left
+// out.
 #pragma once
 
 #include <array>

@@ -22,12 +22,15 @@ std::string Unsupported(const Node& node) {
   if (!Has(node.inputs, kQ) || !Has(node.inputs, kK) || !Has(node.inputs, kV)) {
     return "Q, K or V is missing";
   }
-  if (Has(node.inputs, kPastKey) || Has(node.inputs, kPastValue)) return "it has a past key or value";
+  if (Has(node.inputs, kPastKey) || Has(node.inputs, kPastValue))
+    return "it has a past key or value";
   if (Has(node.inputs, kNonpad)) return "it has nonpad_kv_seqlen";
   if (node.inputs.size() > kNonpad + 1) return "it has inputs that are not known here";
-  static constexpr const char* kOutputs[] = {"Y", "present_key", "present_value", "qk_matmul_output"};
+  static constexpr const char* kOutputs[] = {"Y", "present_key", "present_value",
+                                             "qk_matmul_output"};
   for (size_t i = 1; i < node.outputs.size(); ++i) {
-    if (Has(node.outputs, i)) return fmt::format("it gives {}", i < 4 ? kOutputs[i] : "more outputs");
+    if (Has(node.outputs, i))
+      return fmt::format("it gives {}", i < 4 ? kOutputs[i] : "more outputs");
   }
   if (const int64_t precision = node.Int("softmax_precision", kFloat); precision != kFloat) {
     return fmt::format("softmax_precision is {}, expected float", precision);
@@ -35,9 +38,15 @@ std::string Unsupported(const Node& node) {
   for (const char* window : {"left_window_size", "right_window_size"}) {
     if (node.Int(window, -1) >= 0) return fmt::format("it has {}", window);
   }
-  static constexpr const char* kKnown[] = {
-      "is_causal", "scale", "q_num_heads", "kv_num_heads", "softcap", "softmax_precision",
-      "qk_matmul_output_mode", "left_window_size", "right_window_size"};
+  static constexpr const char* kKnown[] = {"is_causal",
+                                           "scale",
+                                           "q_num_heads",
+                                           "kv_num_heads",
+                                           "softcap",
+                                           "softmax_precision",
+                                           "qk_matmul_output_mode",
+                                           "left_window_size",
+                                           "right_window_size"};
   for (const model::Attribute& attribute : node.attributes) {
     bool known = false;
     for (const char* name : kKnown) known = known || attribute.name == name;

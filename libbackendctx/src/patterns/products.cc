@@ -19,9 +19,9 @@ bool IsProduct(const Node& node) {
 // What may stand between products and a Softmax in anything that resembles attention.
 bool IsBetween(const Node& node) {
   static const std::unordered_set<std::string> kOps = {
-      "Add",   "Sub",    "Mul",      "Div",     "Where",     "Cast",     "Identity", "Tanh",
-      "Clip",  "Max",    "Min",      "Dropout", "Reshape",   "Transpose", "Squeeze", "Unsqueeze",
-      "IsNaN", "Slice",  "Concat",   "Softplus", "Sigmoid",  "Abs",      "Neg",      "Pow"};
+      "Add",   "Sub",   "Mul",    "Div",      "Where",   "Cast",      "Identity", "Tanh",
+      "Clip",  "Max",   "Min",    "Dropout",  "Reshape", "Transpose", "Squeeze",  "Unsqueeze",
+      "IsNaN", "Slice", "Concat", "Softplus", "Sigmoid", "Abs",       "Neg",      "Pow"};
   return kOps.count(node.op_type) > 0;
 }
 

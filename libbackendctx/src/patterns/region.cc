@@ -102,8 +102,8 @@ class Closure {
     while (changed) {
       changed = false;
       for (auto maker = makers.begin(); maker != makers.end();) {
-        const bool keeps = ReadsOwn(graph_.nodes[*maker], makers) &&
-                           IsReadHere(graph_.nodes[*maker], makers);
+        const bool keeps =
+            ReadsOwn(graph_.nodes[*maker], makers) && IsReadHere(graph_.nodes[*maker], makers);
         changed |= !keeps;
         maker = keeps ? std::next(maker) : makers.erase(maker);
       }
@@ -190,6 +190,9 @@ std::optional<Extent> ExtentOf(const Symbols& symbols, const std::vector<FreeDim
   const Expr resolved = symbols.Resolve(size);
   if (const auto constant = resolved.Constant()) return Extent{*constant, "", 1};
   for (const FreeDimension& dimension : free) {
+    if (symbols.Same(resolved, dimension.size)) return Extent{-1, dimension.symbol, 1};
+  }
+  for (const FreeDimension& dimension : free) {
     if (symbols.IsAtMost(resolved, dimension.size)) return Extent{-1, dimension.symbol, 1};
   }
   for (const FreeDimension& dimension : free) {
@@ -203,10 +206,27 @@ std::optional<Extent> ExtentOf(const Symbols& symbols, const std::vector<FreeDim
 }  // namespace
 
 bool IsHelper(const Facts& facts, const Node& node) {
-  static const std::unordered_set<std::string> kOps = {
-      "Shape", "Size",   "Gather", "Slice", "Concat", "Unsqueeze",  "Squeeze",
-      "Cast",  "Add",    "Sub",    "Mul",   "Div",    "Sqrt",       "Reciprocal",
-      "Where", "Equal",  "Reshape", "Identity", "ConstantOfShape", "Pow", "Range"};
+  static const std::unordered_set<std::string> kOps = {"Shape",
+                                                       "Size",
+                                                       "Gather",
+                                                       "Slice",
+                                                       "Concat",
+                                                       "Unsqueeze",
+                                                       "Squeeze",
+                                                       "Cast",
+                                                       "Add",
+                                                       "Sub",
+                                                       "Mul",
+                                                       "Div",
+                                                       "Sqrt",
+                                                       "Reciprocal",
+                                                       "Where",
+                                                       "Equal",
+                                                       "Reshape",
+                                                       "Identity",
+                                                       "ConstantOfShape",
+                                                       "Pow",
+                                                       "Range"};
   if (!facts.IsStandard(node) || !kOps.count(node.op_type)) return false;
   // Only small known contents: integers, or numbers made from them.
   return std::all_of(node.outputs.begin(), node.outputs.end(), [&](const std::string& output) {
@@ -250,8 +270,9 @@ std::optional<InputShape> Describe(const Facts& facts, const std::vector<FreeDim
     const auto& element = (*fact.ints)[i];
     const auto extent = element ? ExtentOf(facts.symbols(), free, *element) : std::nullopt;
     if (!extent) {
-      *problem = fmt::format("element {} of the input {} is {}, which is no size of attention's own",
-                             i, value, element ? facts.symbols().Text(*element) : "not known");
+      *problem =
+          fmt::format("element {} of the input {} is {}, which is no size of attention's own", i,
+                      value, element ? facts.symbols().Text(*element) : "not known");
       return std::nullopt;
     }
     shape.values.push_back(*extent);

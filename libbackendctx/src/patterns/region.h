@@ -35,7 +35,8 @@ struct Region {
 std::optional<Region> Close(const model::GraphView& graph, const Facts& facts, const Core& core,
                             Leak* leak);
 
-// A node that exporters compute shapes and scales with: cheap, never random, of known small results.
+// A node that exporters compute shapes and scales with: cheap, never random, of known small
+// results.
 bool IsHelper(const Facts& facts, const model::Node& node);
 
 // How a value can be made up when the region is tried alone. `sizes`: the free dimensions by name.

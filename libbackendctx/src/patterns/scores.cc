@@ -26,9 +26,7 @@ class ScoreReader {
   ScoreReader(const GraphView& graph, const Facts& facts, size_t first)
       : graph_(graph), facts_(facts), first_(first) {}
 
-  std::optional<Scores> Read(const std::string& value) {
-    return From(value, State());
-  }
+  std::optional<Scores> Read(const std::string& value) { return From(value, State()); }
   const Stop& stop() const { return stop_; }
 
  private:
@@ -60,8 +58,7 @@ class ScoreReader {
       const Node& node = graph_.nodes[made->second];
       if (++visits_ > kMaxVisits) return Fail(state, NameOf(node), "too many additions to follow");
       if (facts_.Of(value).type != kFloat) {
-        return Fail(state, NameOf(node),
-                    fmt::format("{} is not a float tensor", value));
+        return Fail(state, NameOf(node), fmt::format("{} is not a float tensor", value));
       }
       if (facts_.Is(node, "MatMul")) return Finish(std::move(state), made->second);
       state.scores.nodes.push_back(made->second);

@@ -15,8 +15,8 @@ struct Scores {
   std::vector<size_t> nodes;  // without the product
   size_t product = 0;         // the MatMul that makes the scores
   double scale = 1;
-  double softcap = 0;         // 0: none
-  std::vector<Mask> masks;    // nearest to the product first
+  double softcap = 0;       // 0: none
+  std::vector<Mask> masks;  // nearest to the product first
 };
 
 // What becomes of the probabilities until they multiply V.
@@ -32,8 +32,8 @@ struct Stop {
   std::string reason;
 };
 
-// Reads back from `value`, the input of a Softmax; of an Add whose sides both lead to a product, the
-// `first` one is read as the scores, the other is a mask. Nothing: `stop` is filled.
+// Reads back from `value`, the input of a Softmax; of an Add whose sides both lead to a product,
+// the `first` one is read as the scores, the other is a mask. Nothing: `stop` is filled.
 std::optional<Scores> ReadScores(const model::GraphView& graph, const Facts& facts,
                                  const std::string& value, size_t first, Stop* stop);
 // Reads on from `value`, the output of a Softmax.

@@ -9,8 +9,8 @@
 
 namespace backendctx::patterns {
 
-// One node under evaluation. Rules set what they can prove of `outputs`; a fact left empty is filled
-// from the declared type.
+// One node under evaluation. Rules set what they can prove of `outputs`; a fact left empty is
+// filled from the declared type.
 struct RuleContext {
   const model::Node& node;
   int64_t opset;
@@ -30,6 +30,8 @@ Rule FindRule(const std::string& op_type);
 // The tables that FindRule looks in, by what the rules are about.
 Rule FindArithmeticRule(const std::string& op_type);  // elementwise, comparisons, products
 Rule FindLayoutRule(const std::string& op_type);      // shapes, slices, reshapes
+
+void SliceRule(RuleContext& context);
 
 // ---- shared by the rules ----
 std::optional<int64_t> NormalAxis(int64_t axis, size_t rank);  // nothing when out of range

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "model/canonical.h"
@@ -166,6 +167,9 @@ class Decoder {
     BCTX_RETURN_IF_ERROR(CheckExternal(&model_));
     BCTX_ASSIGN_OR_RETURN(front_.tag, FindTag(model_));
     BCTX_RETURN_IF_ERROR(functions_.Fill(model_, &front_));
+    for (const FunctionProto& function : model_.functions()) {
+      model_functions_.insert(DomainOf(function.domain()) + "::" + function.name());
+    }
     BCTX_ASSIGN_OR_RETURN(view_, BuildViewWithoutInference(model_, FrontContents));
     front_.ir_version = model_.ir_version();
     front_.opset = view_.Opset("");
@@ -299,11 +303,12 @@ class Decoder {
     return key;
   }
 
-  static Status CheckNodes(const FunctionProto& function) {
-    ModelProto scratch;  // borrows nothing: VisitNodes takes a model
+  Status CheckNodes(const FunctionProto& function) const {
+    ModelProto scratch;  // VisitNodes takes a model
     *scratch.add_functions() = function;
-    return VisitNodes(scratch, [](const NodeProto& node) -> Status {
-      if (node.domain() == kDomain) {
+    return VisitNodes(scratch, [this](const NodeProto& node) -> Status {
+      if (node.domain() == kDomain ||
+          model_functions_.count(DomainOf(node.domain()) + "::" + node.op_type())) {
         return Status(StatusCode::kUnimplemented,
                       fmt::format("node \"{}\" is a call inside a body", KeyOf(node)));
       }
@@ -323,12 +328,6 @@ class Decoder {
     BCTX_RETURN_IF_ERROR(CheckNodes(function));
     ModelProto body;
     *body.mutable_opset_import() = function.opset_import();
-    // Their names are enough: a body that calls one is refused.
-    for (const FunctionProto& other : model_.functions()) {
-      FunctionProto* stub = body.add_functions();
-      stub->set_domain(other.domain());
-      stub->set_name(other.name());
-    }
     GraphProto* graph = body.mutable_graph();
     *graph->mutable_node() = function.node();
     Region region;
@@ -378,6 +377,7 @@ class Decoder {
   ModelView view_;
   std::map<std::string, std::unordered_map<std::string, const TensorProto*>> initializers_;
   Functions functions_;
+  std::unordered_set<std::string> model_functions_;  // what an operator may mean instead
   DecodedFront front_;
   std::unordered_map<std::string, Result<Digest>> digests_;
   uint64_t body_nodes_ = 0;

@@ -200,6 +200,17 @@ Result<std::unique_ptr<KernelNode>> ProviderSession::Compile(const OrtGraph* gra
                                       [this] { Finish(); });
 }
 
+// Compiled partitions whose context was never run beside its body.
+size_t ProviderSession::CountUnproved() const {
+  std::set<std::string> unproved;
+  for (const ObservedCall& call : observed_.calls) {
+    if (call.context.empty()) continue;
+    const manifest::Context* const context = plan_->package->manifest().FindContext(call.context);
+    if (!context->proof.passed) unproved.insert(call.partition);
+  }
+  return unproved.size();
+}
+
 void ProviderSession::Finish() {
   if (!plan_ || (!plan_->package && observed_.calls.empty())) return;
   if (finished_.exchange(true)) return;  // runs may start on several threads at once
@@ -215,6 +226,9 @@ void ProviderSession::Finish() {
       fmt::format("BackendContext: {} compiled, {} interpreted", compiled.size(),
                   declined.empty() ? fallbacks.size() : std::max(met.size(), fallbacks.size()));
   if (!why.empty()) text += ": " + why;
+  if (const size_t unproved = CountUnproved(); unproved != 0) {
+    text += fmt::format("; {} of the compiled unproved", unproved);
+  }
   if (!plan_->note.empty()) text += "; " + plan_->note;
   Log(why.empty() ? ORT_LOGGING_LEVEL_INFO : ORT_LOGGING_LEVEL_WARNING, text);
 }

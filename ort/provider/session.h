@@ -48,6 +48,7 @@ class ProviderSession {
   void MarkStale(const std::string& partition, const std::string& why);
   void Note(const OrtNode* node, const std::string& partition, const std::string& why);
   Status CheckStrict() const;
+  size_t CountUnproved() const;
   void WriteReport();
   void Log(OrtLoggingLevel level, const std::string& text) const;
 

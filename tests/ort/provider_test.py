@@ -61,8 +61,7 @@ class Packages(unittest.TestCase):
     def package(cls, name, *flags):
         key = (name, flags)
         if key not in Packages.made:
-            folder = ROOT / f"package{len(Packages.made)}"
-            folder.mkdir()
+            folder = pathlib.Path(tempfile.mkdtemp(dir=ROOT))
             Packages.made[key] = models.pack(getattr(models, name)(), folder, "model", HOME, *flags)
         return Packages.made[key]
 
@@ -241,6 +240,21 @@ class FallsBack(Packages):
         session, report = self.report(front)
         self.assert_interpreted(report, 2, "incompatible", "arch: the host has x86_64, expected aarch64")
         self.assert_same_bytes(session, front, models.inputs())
+
+    def test_unproved(self):
+        """contexts that were never tried run with a word about it, and not where proof is required"""
+        front, _ = self.package("two_layers", "--target", "host", "--ort", "/nonexistent/libonnxruntime.so")
+        session, report = self.report(front)
+        self.assert_compiled(report, 2)
+        for decision in report["decisions"]:
+            self.assertTrue(decision["detail"].startswith("unproved: "), decision)
+        self.assert_near(session, front, models.inputs())
+        session, report = self.report(front, require_proof=1)
+        self.assert_interpreted(report, 2, "unproved", "its proof was not run: ")
+        self.assert_same_bytes(session, front, models.inputs())
+        proved, _ = self.package("two_layers", "--target", "host")
+        _, report = self.report(proved, require_proof=1)
+        self.assert_compiled(report, 2)
 
     def test_converted_to_fp16(self):
         """a front that a tool converted to fp16 is stale"""
@@ -446,6 +460,13 @@ class OtherHosts(Packages):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("BackendContext: 2 compiled, 0 interpreted", done.stdout)
             self.assertIn("y: ", done.stdout)
+
+    def test_cpp_host_unproved(self):
+        """the C++ sample says how much of the compiled is unproved"""
+        front, _ = self.package("two_layers", "--target", "host", "--ort", "/nonexistent/libonnxruntime.so")
+        done = self.sample("1.31.1", front)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("BackendContext: 2 compiled, 0 interpreted; 2 of the compiled unproved", done.stdout)
 
     def test_cpp_host_untrusted(self):
         """the C++ sample says what falls back"""

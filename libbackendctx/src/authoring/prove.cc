@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/os/file.h"
 #include "base/os/process.h"
+#include "base/text.h"
 #include "crypto/sha256.h"
 #include "fmt/format.h"
 #include "proof/proof_file.h"
@@ -30,8 +31,11 @@ Result<std::string> RunInFolder(std::vector<std::string> command, const proof::R
     return Status(StatusCode::kInternal, fmt::format("no answer within {} s", kSeconds));
   }
   if (result.exit_code != 0) {
-    return Status(StatusCode::kInternal, fmt::format("exit code {}: {}", result.exit_code,
-                                                     result.error_output));
+    // Goes into the manifest as the reason of a context that is not proved: one clean line.
+    std::string words = result.error_output;
+    while (!words.empty() && words.back() == '\n') words.pop_back();
+    return Status(StatusCode::kInternal,
+                  fmt::format("exit code {}: {}", result.exit_code, base::Printable(words)));
   }
   return os::ReadFile(out, kResponseLimit);
 }

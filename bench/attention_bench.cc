@@ -24,7 +24,7 @@ namespace {
 using namespace cpu_attention;
 using namespace cpu_attention::test;
 
-enum class Mask { kNone, kCausal, kPaddingAdd, kPaddingKeep, kFullAdd };
+enum class Mask { kNone, kCausal, kPaddingAdd, kPaddingKeep, kFullAdd, kZeroAdd };
 
 const char* Name(Mask mask) {
   switch (mask) {
@@ -38,9 +38,13 @@ const char* Name(Mask mask) {
       return "padding-bool";
     case Mask::kFullAdd:
       return "float-matrix";
+    case Mask::kZeroAdd:
+      return "zero-matrix";
   }
   return "?";
 }
+
+bool IsMatrix(Mask mask) { return mask == Mask::kFullAdd || mask == Mask::kZeroAdd; }
 
 struct Arguments {
   bool all = false, json = false;
@@ -101,7 +105,7 @@ Problem MakeProblem(Mask mask, int64_t heads, int64_t head_size, Layout layout) 
   problem.qk_head_size = problem.v_head_size = head_size;
   problem.scale = 1.F / std::sqrt(static_cast<float>(head_size));
   problem.causal = mask == Mask::kCausal;
-  if (mask == Mask::kPaddingAdd || mask == Mask::kFullAdd) problem.masks = {BCTX_MASK_ADD};
+  if (mask == Mask::kPaddingAdd || IsMatrix(mask)) problem.masks = {BCTX_MASK_ADD};
   if (mask == Mask::kPaddingKeep) problem.masks = {BCTX_MASK_KEEP};
   return problem;
 }
@@ -148,8 +152,11 @@ void RunCase(const std::string& target, double peak, const Case& c, const Argume
     std::exit(1);
   }
   Random random(7);
-  const int64_t rows = c.mask == Mask::kFullAdd ? c.length : 1;
+  const int64_t rows = IsMatrix(c.mask) ? c.length : 1;
   Inputs inputs = MakeInputs(problem, random, 1, c.length, c.length, 1, {{1, 1, rows, c.length}});
+  if (c.mask == Mask::kZeroAdd) {
+    inputs.masks[0].floats.assign(inputs.masks[0].floats.size(), 0.F);
+  }
   std::vector<float> y(static_cast<size_t>(kHeads * c.length * c.head_size));
   const double seconds = Measure(*DriverPlugin(), runner.kernel(), inputs, arguments.threads, y);
   const auto n = static_cast<double>(c.length);
@@ -169,6 +176,7 @@ std::vector<Case> Cases(bool all) {
       cases.push_back({Mask::kNone, head_size, length, Layout::kBhsd});
       cases.push_back({Mask::kCausal, head_size, length, Layout::kBhsd});
       cases.push_back({Mask::kPaddingAdd, head_size, length, Layout::kPacked});
+      cases.push_back({Mask::kZeroAdd, head_size, length, Layout::kPacked});
       if (!all) continue;
       cases.push_back({Mask::kNone, head_size, length, Layout::kPacked});
       cases.push_back({Mask::kPaddingKeep, head_size, length, Layout::kBhsd});

@@ -101,6 +101,28 @@ TEST_CASE("a row masked with the finite value attends to all keys alike", "[run]
   CHECK(y[0] == Approx(mean).margin(1e-6));
 }
 
+TEST_CASE("a padding mask written out for every query is right, as is one with one odd row",
+          "[run]") {
+  for (bctx_mask_kind kind : {BCTX_MASK_ADD, BCTX_MASK_KEEP}) {
+    Problem problem;
+    problem.masks = {kind};
+    const int64_t queries = 60, keys = 150;
+    Random random(5);
+    Inputs in = MakeInputs(problem, random, 2, queries, keys, 1, {{2, 1, queries, keys}});
+    for (int64_t i = 0; i < 2 * queries * keys; ++i) {
+      // Batch 0 keeps all, batch 1 is padded.
+      const bool keep = i < queries * keys || i % keys < 130;
+      if (kind == BCTX_MASK_ADD) in.masks[0].floats[static_cast<size_t>(i)] = keep ? 0 : kLowest;
+      if (kind == BCTX_MASK_KEEP) in.masks[0].bools[static_cast<size_t>(i)] = keep ? 1 : 0;
+    }
+    CheckEverywhere(problem, in);
+    const auto odd = static_cast<size_t>(2 * queries * keys - keys + 3);
+    if (kind == BCTX_MASK_ADD) in.masks[0].floats[odd] = -1;
+    if (kind == BCTX_MASK_KEEP) in.masks[0].bools[odd] = 0;
+    CheckEverywhere(problem, in);
+  }
+}
+
 TEST_CASE("two finite masks sum to minus infinity as floats do", "[run]") {
   Problem problem;
   problem.masks = {BCTX_MASK_ADD, BCTX_MASK_ADD};

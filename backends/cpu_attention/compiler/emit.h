@@ -35,14 +35,18 @@ llvm::Function* EmitLoadQueries(Emitter& e);
 // void (args, out, sum, first_row): normalises one tile and writes its rows.
 llvm::Function* EmitStoreOutput(Emitter& e);
 
-// void (tile_out, data, key_stride, keys): a mask that is the same for all rows, spread over lanes.
+// Masks come into scratch as one vector row a key. Both return 0, and write nothing, where the mask
+// changes nothing: real masks are mostly zero, or true, and looking is cheaper than transposing.
+
+// i64 (tile_out, data, key_stride, keys): a mask that is the same for all rows, spread over lanes.
 llvm::Function* EmitRowMask(Emitter& e, int mask);
 
-// void (tile_out, data, row_stride, key_stride, rows, keys): a mask with rows, transposed.
+// i64 (tile_out, data, row_stride, key_stride, rows, keys): a mask with rows, transposed.
 llvm::Function* EmitTileMask(Emitter& e, int mask);
 
-// void (args, k, v, q_tile, out, max, sum, scratch, keys, limit): one tile of queries against one
-// block of keys. Row i of the tile attends to key j of the block if j <= i + limit.
+// void (args, k, v, q_tile, out, max, sum, scratch, keys, limit, masks): one tile of queries
+// against one block of keys. Row i of the tile attends to key j of the block if j <= i + limit. Bit
+// m of masks: mask m is in scratch; else it changes nothing here.
 llvm::Function* EmitTileStep(Emitter& e, int vectors);
 
 // The whole: functions above, kernel, table under kEntryName.

@@ -1,6 +1,6 @@
-// Into and out of lanes: queries, outputs and masks have rows in memory where the kernel wants rows
-// in lanes. Tensors with adjacent channels (or keys) go through square in-register transposes,
-// others through scalar copies.
+// Into and out of lanes: queries and outputs have rows in memory where the kernel wants rows in
+// lanes. Tensors with adjacent channels go through square in-register transposes, others through
+// scalar copies.
 #include "compiler/emit.h"
 #include "compiler/math.h"
 
@@ -134,89 +134,6 @@ llvm::Function* EmitStoreOutput(Emitter& e) {
     });
   }
   ir.For(done, rows, 1, store_one);
-  ir.b().CreateRetVoid();
-  return function;
-}
-
-namespace {
-
-// One mask element, or `width` adjacent ones, as what the score step takes: the addend, or for a
-// bool mask zero where the key is kept and minus infinity where not. stride in elements.
-Value* LoadMask(Emitter& e, int mask, Value* row, Value* index, int width) {
-  Ir& ir = e.ir;
-  const bool add = e.plan.masks[static_cast<size_t>(mask)].kind == BCTX_MASK_ADD;
-  auto type = [&](llvm::Type* element) -> llvm::Type* {
-    return width == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(width));
-  };
-  if (add) return ir.LoadUnaligned(type(ir.f32()), ir.AtFloat(row, index));
-  Value* bytes = ir.LoadUnaligned(type(ir.i8()), ir.At(row, index));
-  Value* keep = ir.b().CreateICmpNE(bytes, llvm::Constant::getNullValue(bytes->getType()));
-  auto* infinity = llvm::ConstantFP::getInfinity(type(ir.f32()), true);
-  return ir.b().CreateSelect(keep, llvm::Constant::getNullValue(type(ir.f32())), infinity);
-}
-
-Value* MaskRow(Emitter& e, int mask, Value* data, Value* row, Value* row_stride) {
-  const bool add = e.plan.masks[static_cast<size_t>(mask)].kind == BCTX_MASK_ADD;
-  Value* elements = e.ir.Mul(row, row_stride);
-  return add ? e.ir.AtFloat(data, elements) : e.ir.At(data, elements);
-}
-
-}  // namespace
-
-llvm::Function* EmitRowMask(Emitter& e, int mask) {
-  Ir& ir = e.ir;
-  llvm::Function* function = ir.BeginFunction("row_mask_" + std::to_string(mask),
-                                              {ir.ptr(), ir.ptr(), ir.i64(), ir.i64()});
-  Value *out = function->getArg(0), *data = function->getArg(1);
-  Value *key_stride = function->getArg(2), *keys = function->getArg(3);
-  const int tile = e.plan.q_tile();
-  ir.For(ir.I64(0), keys, 1, [&](Value* key) {
-    Value* x = ir.Splat(LoadMask(e, mask, data, ir.Mul(key, key_stride), 1));
-    Value* at = ir.AtFloat(out, ir.Mul(key, ir.I64(tile)));
-    for (int v = 0; v < e.plan.target->vectors; ++v) {
-      ir.StoreVec(x, ir.At(at, int64_t{4} * v * ir.lanes()));
-    }
-  });
-  ir.b().CreateRetVoid();
-  return function;
-}
-
-llvm::Function* EmitTileMask(Emitter& e, int mask) {
-  Ir& ir = e.ir;
-  const int tile = e.plan.q_tile(), width = e.plan.target->transpose;
-  llvm::Function* function =
-      ir.BeginFunction("tile_mask_" + std::to_string(mask),
-                       {ir.ptr(), ir.ptr(), ir.i64(), ir.i64(), ir.i64(), ir.i64()});
-  Value *out = function->getArg(0), *data = function->getArg(1);
-  Value *row_stride = function->getArg(2), *key_stride = function->getArg(3);
-  Value *rows = function->getArg(4), *keys = function->getArg(5);
-  Value* last = ir.Sub(rows, ir.I64(1));
-  auto row_at = [&](Value* lane) {
-    return MaskRow(e, mask, data, ir.MinI64(lane, last), row_stride);
-  };
-
-  Value* adjacent = ir.b().CreateICmpEQ(key_stride, ir.I64(1));
-  Value* whole = ir.b().CreateAnd(keys, ir.I64(-width));
-  Value* done = ir.b().CreateSelect(adjacent, whole, ir.I64(0));
-  ir.For(ir.I64(0), done, width, [&](Value* key) {
-    ir.For(ir.I64(0), ir.I64(tile), width, [&](Value* lane) {
-      Ir::Values block;
-      for (int i = 0; i < width; ++i) {
-        block.push_back(LoadMask(e, mask, row_at(ir.Add(lane, ir.I64(i))), key, width));
-      }
-      block = Transpose(ir, block);
-      for (int i = 0; i < width; ++i) {
-        Value* at = ir.Add(ir.Mul(ir.Add(key, ir.I64(i)), ir.I64(tile)), lane);
-        ir.StoreUnaligned(block[static_cast<size_t>(i)], ir.AtFloat(out, at));
-      }
-    });
-  });
-  ir.For(done, keys, 1, [&](Value* key) {
-    ir.For(ir.I64(0), ir.I64(tile), 1, [&](Value* lane) {
-      Value* x = LoadMask(e, mask, row_at(lane), ir.Mul(key, key_stride), 1);
-      ir.StoreFloat(x, ir.AtFloat(out, ir.Add(ir.Mul(key, ir.I64(tile)), lane)));
-    });
-  });
   ir.b().CreateRetVoid();
   return function;
 }

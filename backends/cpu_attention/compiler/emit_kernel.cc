@@ -42,9 +42,10 @@ struct KernelBody {
   }
 
   void ClearTile(Value* tile);
-  void RowMasks(Value* first_key, Value* block);
-  void TileMasks(Value* first_row, Value* valid, Value* first_key, Value* block);
-  void Tile(Value* tile, Value* first_key, Value* block);
+  Ir::Values RowMasks(Value* first_key, Value* block);
+  Value* TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid, Value* first_key,
+                   Value* block);
+  void Tile(Value* tile, Value* first_key, Value* block, const Ir::Values& row_masks);
   void Emit();
 };
 
@@ -64,37 +65,49 @@ void KernelBody::ClearTile(Value* tile) {
   }
 }
 
-// Masks without rows are spread once a block and serve every tile.
-void KernelBody::RowMasks(Value* first_key, Value* block) {
+// Masks without rows are spread once a block and serve every tile. Returns what each says: 1 if it
+// changes anything; for masks with rows, 0.
+Ir::Values KernelBody::RowMasks(Value* first_key, Value* block) {
   Ir& ir = e.ir;
+  Ir::Values active;
   for (int i = 0; i < static_cast<int>(e.plan.masks.size()); ++i) {
     Value* row_stride = MaskMember(i, offsetof(KernelMask, q_stride), false);
-    ir.IfDo(ir.b().CreateICmpEQ(row_stride, ir.I64(0)), [&] {
+    Value* no_rows = ir.b().CreateICmpEQ(row_stride, ir.I64(0));
+    active.push_back(ir.If(no_rows, {ir.I64(0)}, [&] {
       Value* key_stride = MaskMember(i, offsetof(KernelMask, k_stride), false);
       Value* data = MaskMember(i, offsetof(KernelMask, data), true);
       data = Elements(i, data, ir.Mul(first_key, key_stride));
-      ir.b().CreateCall(call.row_mask[static_cast<size_t>(i)],
-                        {e.Scratch(scratch, e.layout.mask[i]), data, key_stride, block});
-    });
+      return Ir::Values{
+          ir.b().CreateCall(call.row_mask[static_cast<size_t>(i)],
+                            {e.Scratch(scratch, e.layout.mask[i]), data, key_stride, block})};
+    })[0]);
   }
+  return active;
 }
 
-void KernelBody::TileMasks(Value* first_row, Value* valid, Value* first_key, Value* block) {
+// One bit for each mask that changes anything in this tile.
+Value* KernelBody::TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid,
+                             Value* first_key, Value* block) {
   Ir& ir = e.ir;
+  Value* bits = ir.I64(0);
   for (int i = 0; i < static_cast<int>(e.plan.masks.size()); ++i) {
     Value* row_stride = MaskMember(i, offsetof(KernelMask, q_stride), false);
-    ir.IfDo(ir.b().CreateICmpNE(row_stride, ir.I64(0)), [&] {
+    Value* has_rows = ir.b().CreateICmpNE(row_stride, ir.I64(0));
+    Value* active = ir.If(has_rows, {row_masks[static_cast<size_t>(i)]}, [&] {
       Value* key_stride = MaskMember(i, offsetof(KernelMask, k_stride), false);
       Value* data = MaskMember(i, offsetof(KernelMask, data), true);
       Value* skip = ir.Add(ir.Mul(first_key, key_stride), ir.Mul(first_row, row_stride));
-      ir.b().CreateCall(call.tile_mask[static_cast<size_t>(i)],
-                        {e.Scratch(scratch, e.layout.mask[i]), Elements(i, data, skip), row_stride,
-                         key_stride, valid, block});
-    });
+      return Ir::Values{
+          ir.b().CreateCall(call.tile_mask[static_cast<size_t>(i)],
+                            {e.Scratch(scratch, e.layout.mask[i]), Elements(i, data, skip),
+                             row_stride, key_stride, valid, block})};
+    })[0];
+    bits = ir.b().CreateOr(bits, ir.b().CreateShl(active, static_cast<uint64_t>(i)));
   }
+  return bits;
 }
 
-void KernelBody::Tile(Value* tile, Value* first_key, Value* block) {
+void KernelBody::Tile(Value* tile, Value* first_key, Value* block, const Ir::Values& row_masks) {
   Ir& ir = e.ir;
   const Plan& plan = e.plan;
   const int64_t q_tile = plan.q_tile();
@@ -109,7 +122,7 @@ void KernelBody::Tile(Value* tile, Value* first_key, Value* block) {
     attended = ir.MinI64(block, ir.Add(limit, valid));
   }
   ir.IfDo(ir.b().CreateICmpSGT(attended, ir.I64(0)), [&] {
-    TileMasks(first_row, valid, first_key, attended);
+    Value* masks = TileMasks(row_masks, first_row, valid, first_key, attended);
     Value* k = e.Pointer(args, offsetof(KernelArgs, k));
     Value* v = e.Pointer(args, offsetof(KernelArgs, v));
     Value* k_stride = e.StrideBytes(args, offsetof(KernelArgs, k_stride), plan.k.unit_sequence());
@@ -123,7 +136,8 @@ void KernelBody::Tile(Value* tile, Value* first_key, Value* block) {
                                            TilePart(e.layout.sum, tile, q_tile),
                                            scratch,
                                            attended,
-                                           limit};
+                                           limit,
+                                           masks};
     // The last tile has perhaps fewer rows: it takes only the vectors that it needs.
     const int vectors = plan.target->vectors;
     std::function<void(int)> choose = [&](int n) {
@@ -152,8 +166,8 @@ void KernelBody::Emit() {
   Value* end = plan.causal ? ir.MinI64(keys, ir.Add(rows, causal)) : keys;
   ir.For(ir.I64(0), end, plan.kv_block, [&](Value* first_key) {
     Value* block = ir.MinI64(ir.Sub(end, first_key), ir.I64(plan.kv_block));
-    RowMasks(first_key, block);
-    ir.For(ir.I64(0), tiles, 1, [&](Value* tile) { Tile(tile, first_key, block); });
+    const Ir::Values row_masks = RowMasks(first_key, block);
+    ir.For(ir.I64(0), tiles, 1, [&](Value* tile) { Tile(tile, first_key, block, row_masks); });
   });
   ir.For(ir.I64(0), tiles, 1, [&](Value* tile) {
     ir.b().CreateCall(call.store,

@@ -24,7 +24,7 @@ struct Step {
   Emitter& e;
   int vectors;
   int rows;  // R
-  Value *args, *k, *v, *q, *out, *max, *sum, *scratch, *keys, *limit;
+  Value *args, *k, *v, *q, *out, *max, *sum, *scratch, *keys, *limit, *masks;
 
   Value* Lane(Value* row, int vector) { return e.ir.At(row, int64_t{4} * vector * e.ir.lanes()); }
   Value* Panel(int64_t floats, Value* key) {
@@ -40,6 +40,7 @@ struct Step {
   }
 
   void ApplySteps(const Ir::Values& key, Ir::Values* scores);
+  Ir::Values ApplyMask(const ScoreStep& step, const Ir::Values& key, Ir::Values scores);
   Ir::Values KeepCausal(const Ir::Values& key, Ir::Values scores);
   Ir::Values Scores(const Ir::Values& max_in);
   Ir::Values Weights(const Ir::Values& max_used, const Ir::Values& sum_in);
@@ -50,37 +51,46 @@ void Step::ApplySteps(const Ir::Values& key, Ir::Values* scores) {
   Ir& ir = e.ir;
   auto& b = ir.b();
   for (const ScoreStep& step : e.plan.steps) {
-    for (int r = 0; r < rows; ++r) {
-      Ir::Values mask;
-      if (step.mask >= 0) {
-        mask = LoadRow(Panel(e.layout.mask[step.mask], key[static_cast<size_t>(r)]));
-      }
-      for (int i = 0; i < vectors; ++i) {
-        Value*& s = (*scores)[static_cast<size_t>(r * vectors + i)];
-        switch (step.kind) {
-          case ScoreStep::Kind::kScale:
-            s = b.CreateFMul(s, ir.VecOf(e.plan.scale));
-            break;
-          case ScoreStep::Kind::kSoftcap: {
-            Value* bent = Tanh(ir, b.CreateFMul(s, ir.VecOf(1.F / e.plan.softcap)));
-            s = b.CreateFMul(bent, ir.VecOf(e.plan.softcap));
-            break;
-          }
-          case ScoreStep::Kind::kAdd:
-            s = b.CreateFAdd(s, mask[static_cast<size_t>(i)]);
-            break;
-          case ScoreStep::Kind::kKeep: {
-            // The panel holds zero or minus infinity: the sign decides, in one blend.
-            Value* m = mask[static_cast<size_t>(i)];
-            Value* drop = b.CreateICmpSLT(b.CreateBitCast(m, ir.ivec()),
-                                          llvm::Constant::getNullValue(ir.ivec()));
-            s = b.CreateSelect(drop, m, s);
-            break;
-          }
+    switch (step.kind) {
+      case ScoreStep::Kind::kScale:
+        for (Value*& s : *scores) s = b.CreateFMul(s, ir.VecOf(e.plan.scale));
+        break;
+      case ScoreStep::Kind::kSoftcap:
+        for (Value*& s : *scores) {
+          Value* bent = Tanh(ir, b.CreateFMul(s, ir.VecOf(1.F / e.plan.softcap)));
+          s = b.CreateFMul(bent, ir.VecOf(e.plan.softcap));
         }
+        break;
+      case ScoreStep::Kind::kAdd:
+      case ScoreStep::Kind::kKeep: {
+        Value* bit = b.CreateAnd(masks, ir.I64(int64_t{1} << step.mask));
+        const Ir::Values open = *scores;
+        *scores =
+            ir.If(b.CreateICmpNE(bit, ir.I64(0)), open, [&] { return ApplyMask(step, key, open); });
+        break;
       }
     }
   }
+}
+
+Ir::Values Step::ApplyMask(const ScoreStep& step, const Ir::Values& key, Ir::Values scores) {
+  auto& b = e.ir.b();
+  for (int r = 0; r < rows; ++r) {
+    const Ir::Values mask = LoadRow(Panel(e.layout.mask[step.mask], key[static_cast<size_t>(r)]));
+    for (int i = 0; i < vectors; ++i) {
+      Value*& s = scores[static_cast<size_t>(r * vectors + i)];
+      Value* m = mask[static_cast<size_t>(i)];
+      if (step.kind == ScoreStep::Kind::kAdd) {
+        s = b.CreateFAdd(s, m);
+      } else {
+        // The panel holds zero or minus infinity: the sign decides, in one blend.
+        Value* drop = b.CreateICmpSLT(b.CreateBitCast(m, e.ir.ivec()),
+                                      llvm::Constant::getNullValue(e.ir.ivec()));
+        s = b.CreateSelect(drop, m, s);
+      }
+    }
+  }
+  return scores;
 }
 
 Ir::Values Step::KeepCausal(const Ir::Values& key, Ir::Values scores) {
@@ -183,7 +193,7 @@ llvm::Function* EmitTileStep(Emitter& e, int vectors) {
   Ir& ir = e.ir;
   llvm::Type *p = ir.ptr(), *n = ir.i64();
   llvm::Function* f =
-      ir.BeginFunction("tile_step_" + std::to_string(vectors), {p, p, p, p, p, p, p, p, n, n});
+      ir.BeginFunction("tile_step_" + std::to_string(vectors), {p, p, p, p, p, p, p, p, n, n, n});
   Step step{e,
             vectors,
             e.plan.target->rows[vectors],
@@ -196,7 +206,8 @@ llvm::Function* EmitTileStep(Emitter& e, int vectors) {
             f->getArg(6),
             f->getArg(7),
             f->getArg(8),
-            f->getArg(9)};
+            f->getArg(9),
+            f->getArg(10)};
   const Ir::Values old_max = step.LoadRow(step.max);
   const Ir::Values new_max = step.Scores(old_max);
 

@@ -29,9 +29,11 @@ Value* Ir::VecOf(float value) const {
                                         llvm::cast<llvm::Constant>(F32(value)));
 }
 
-llvm::Function* Ir::BeginFunction(const std::string& name, const std::vector<llvm::Type*>& types) {
+llvm::Function* Ir::BeginFunction(const std::string& name, const std::vector<llvm::Type*>& types,
+                                  llvm::Type* result) {
   llvm::LLVMContext& context = module_->getContext();
-  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context), types, false);
+  auto* type = llvm::FunctionType::get(result == nullptr ? llvm::Type::getVoidTy(context) : result,
+                                       types, false);
   auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   function->addFnAttr(llvm::Attribute::NoInline);

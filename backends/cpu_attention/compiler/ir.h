@@ -34,7 +34,8 @@ class Ir {
   llvm::Value* VecOf(float value) const;
 
   // Starts the body of an internal function; returns its arguments.
-  llvm::Function* BeginFunction(const std::string& name, const std::vector<llvm::Type*>& types);
+  llvm::Function* BeginFunction(const std::string& name, const std::vector<llvm::Type*>& types,
+                                llvm::Type* result = nullptr);
 
   // ---- addresses: bytes from a pointer
   llvm::Value* At(llvm::Value* base, llvm::Value* bytes);

@@ -1,5 +1,7 @@
 #include "driver/operands.h"
 
+#include <cstring>
+
 namespace backendctx::cpu_attention {
 namespace {
 
@@ -120,6 +122,28 @@ Outcome ReadMask(int number, const TableMask& mask, const bctx_run& run, const C
   return {};
 }
 
+bool RowsAreEqual(const MaskView& view, int64_t batches, int64_t rows, int64_t row_bytes) {
+  for (int64_t b = 0; b < (view.batch == 0 ? 1 : batches); ++b) {
+    const char* first = view.data + b * view.batch * view.element_bytes;
+    for (int64_t row = 1; row < rows; ++row) {
+      const char* other = first + row * view.query * view.element_bytes;
+      if (std::memcmp(first, other, static_cast<size_t>(row_bytes)) != 0) return false;
+    }
+  }
+  return true;
+}
+
+// Exporters write a padding mask out for every query. Comparing the rows costs one pass over the
+// mask and ends at the first difference; a mask of one row then costs each head almost nothing,
+// where a full one is read again by each.
+void FoldEqualRows(const Call& call, MaskView* view) {
+  const bool adjacent = view->key == 1 || call.keys == 1;
+  if (view->query == 0 || view->head != 0 || call.q_heads < 2 || !adjacent) return;
+  if (RowsAreEqual(*view, call.batch, call.queries, call.keys * view->element_bytes)) {
+    view->query = 0;
+  }
+}
+
 void OutputShape(const KernelTable& table, Call* call) {
   const TableOperand& y = table.y;
   call->y_dims[y.axis[0]] = call->batch;
@@ -164,6 +188,7 @@ Outcome ReadShapes(const KernelTable& table, const bctx_run& run, Call* call) {
   call->keys = k.sequence;
   for (int i = 0; i < table.mask_count; ++i) {
     BCTX_RETURN_UNLESS_OK(ReadMask(i, table.masks[i], run, *call, &call->masks[i]));
+    FoldEqualRows(*call, &call->masks[i]);
   }
   OutputShape(table, call);
   return {};

@@ -236,6 +236,55 @@ TEST_CASE("graphs nested too deep stop at a limit", "[model][hostile]") {
   }
 }
 
+TEST_CASE("branches nested within the limits load, deeper ones do not", "[model][hostile]") {
+  const auto load = [](int depth) {
+    ModelProto model = FromText(R"(
+<ir_version: 8, opset_import: ["" : 17]> agraph (float[N] x, bool c) => (float[N] y) { o = Relu(x) }
+)");
+    onnx::GraphProto inner;
+    inner.add_node()->Swap(model.mutable_graph()->mutable_node(0));
+    for (int i = 0; i < depth; ++i) {
+      inner.clear_output();
+      *inner.add_output() = model.graph().output(0);
+      inner.mutable_output(0)->set_name("o");
+      inner.mutable_node(0)->set_output(0, "o");
+      onnx::GraphProto outer;
+      auto* node = outer.add_node();
+      node->set_op_type("If");
+      node->add_input("c");
+      node->add_output("o");
+      for (const char* name : {"then_branch", "else_branch"}) {
+        auto* attribute = node->add_attribute();
+        attribute->set_name(name);
+        attribute->set_type(onnx::AttributeProto::GRAPH);
+        auto* graph = attribute->mutable_g();
+        if (name[0] == 't') {
+          graph->Swap(&inner);
+        } else {
+          graph->add_node()->set_op_type("Neg");
+          graph->mutable_node(0)->add_input("x");
+          graph->mutable_node(0)->add_output("e");
+          graph->add_output()->set_name("e");
+        }
+      }
+      inner.Swap(&outer);
+    }
+    inner.mutable_node(0)->set_output(0, "y");
+    model.mutable_graph()->mutable_node()->Clear();
+    model.mutable_graph()->add_node()->Swap(inner.mutable_node(0));
+    const TestFolder folder;
+    WriteBytes(folder / "m.onnx", model.SerializeAsString());
+    return FlatModel::Load(folder / "m.onnx", {}).status().code();
+  };
+  CHECK(load(1) == StatusCode::kOk);
+  CHECK(load(60) == StatusCode::kOk);
+  for (const int depth : {65, 200, 1000}) {
+    INFO(depth);
+    const StatusCode code = load(depth);
+    CHECK((code == StatusCode::kMalformed || code == StatusCode::kResourceExhausted));
+  }
+}
+
 TEST_CASE("hostile functions of ours are malformed", "[model][hostile]") {
   CHECK(CodeOf(FrontProto()) == StatusCode::kOk);
   ModelProto front = FrontProto();

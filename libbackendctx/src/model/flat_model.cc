@@ -30,8 +30,9 @@ using onnx::TensorProto;
 constexpr uint64_t kMessagesPerGraph = 3;
 // Messages below a graph that hold no graph: attribute, sparse tensor, tensor, entry; types.
 constexpr uint64_t kMessagesBelow = 32;
-// Native recursion of the parser: what a thread's stack holds, sanitizers included.
-constexpr uint64_t kMaxMessageDepth = 4000;
+// The parser, shape inference and every walk recurse as deep as the messages nest. A view stops at
+// 64 graphs, so nothing is lost by stopping here, and a thread's stack holds it.
+constexpr uint64_t kMaxMessageDepth = 65 * kMessagesPerGraph + kMessagesBelow;
 
 BytesSource FromMemory(std::shared_ptr<const std::string> bytes) {
   return [bytes = std::move(bytes)](const BytesSink& sink) { return sink(base::AsBytes(*bytes)); };

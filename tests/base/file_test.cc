@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/os/library.h"
-#include "base/scratch.h"
+#include "support/scratch.h"
 
 using namespace backendctx;  // NOLINT: tests read better without
 using test::Scratch;

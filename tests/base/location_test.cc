@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "base/os/beneath.h"
-#include "base/scratch.h"
+#include "support/scratch.h"
 
 using namespace backendctx;  // NOLINT: tests read better without
 using namespace std::string_literals;

@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
-#include "base/scratch.h"
 #include "container/build.h"
+#include "support/scratch.h"
 
 using namespace backendctx;             // NOLINT: tests read better without
 using namespace backendctx::container;  // NOLINT

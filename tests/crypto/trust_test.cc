@@ -7,9 +7,9 @@
 
 #include "base/bytes.h"
 #include "base/os/file.h"
-#include "base/scratch.h"
 #include "crypto/dsse.h"
 #include "crypto/ed25519.h"
+#include "support/scratch.h"
 
 using namespace backendctx;  // NOLINT: tests read better without
 using crypto::Envelope;

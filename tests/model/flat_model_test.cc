@@ -26,7 +26,8 @@ agraph (float[N, 32] x, bool c) => (float[N, 32] y)
 {
   h = Relu(x)
   y = If (c) <
-    then_branch = then_graph () => (float[N, 32] t) { k = Constant <value_float = 2.0> () t = Mul(h, k) },
+    then_branch = then_graph () => (float[N, 32] t)
+      { k = Constant <value_float = 2.0> () t = Mul(h, k) },
     else_branch = else_graph () => (float[N, 32] e) { e = Neg(h) }
   >
 }
@@ -59,20 +60,47 @@ std::vector<TensorProto> TypedTensors() {
     for (int i = 0; i < 80; ++i) t->add_int32_data(i * 700);
   };
   return {
-      Typed(TensorProto::FLOAT, {40}, [](auto* t) { for (int i = 0; i < 40; ++i) t->add_float_data(static_cast<float>(i) * 0.5f); }),
-      Typed(TensorProto::DOUBLE, {20}, [](auto* t) { for (int i = 0; i < 20; ++i) t->add_double_data(i); }),
-      Typed(TensorProto::INT64, {20}, [](auto* t) { for (int i = 0; i < 20; ++i) t->add_int64_data(-i); }),
-      Typed(TensorProto::UINT64, {20}, [](auto* t) { for (int i = 0; i < 20; ++i) t->add_uint64_data(~0ull - i); }),
-      Typed(TensorProto::UINT32, {40}, [](auto* t) { for (int i = 0; i < 40; ++i) t->add_uint64_data(4000000000u + i); }),
+      Typed(TensorProto::FLOAT, {40},
+            [](auto* t) {
+              for (int i = 0; i < 40; ++i) t->add_float_data(static_cast<float>(i) * 0.5f);
+            }),
+      Typed(TensorProto::DOUBLE, {20},
+            [](auto* t) {
+              for (int i = 0; i < 20; ++i) t->add_double_data(i);
+            }),
+      Typed(TensorProto::INT64, {20},
+            [](auto* t) {
+              for (int i = 0; i < 20; ++i) t->add_int64_data(-i);
+            }),
+      Typed(TensorProto::UINT64, {20},
+            [](auto* t) {
+              for (int i = 0; i < 20; ++i) t->add_uint64_data(~0ull - i);
+            }),
+      Typed(TensorProto::UINT32, {40},
+            [](auto* t) {
+              for (int i = 0; i < 40; ++i) t->add_uint64_data(4000000000u + i);
+            }),
       Typed(TensorProto::INT32, {40}, ints(40, 100000)),
       Typed(TensorProto::INT16, {80}, ints(80, 300)),
       Typed(TensorProto::INT8, {200}, ints(200, 1)),
-      Typed(TensorProto::UINT8, {200}, [](auto* t) { for (int i = 0; i < 200; ++i) t->add_int32_data(i); }),
+      Typed(TensorProto::UINT8, {200},
+            [](auto* t) {
+              for (int i = 0; i < 200; ++i) t->add_int32_data(i);
+            }),
       Typed(TensorProto::FLOAT16, {80}, halves),
       Typed(TensorProto::BFLOAT16, {80}, halves),
-      Typed(TensorProto::INT4, {301}, [](auto* t) { for (int i = 0; i < 151; ++i) t->add_int32_data(i); }),
-      Typed(TensorProto::COMPLEX64, {20}, [](auto* t) { for (int i = 0; i < 40; ++i) t->add_float_data(static_cast<float>(i)); }),
-      Typed(TensorProto::STRING, {20}, [](auto* t) { for (int i = 0; i < 20; ++i) t->add_string_data("s" + std::to_string(i)); }),
+      Typed(TensorProto::INT4, {301},
+            [](auto* t) {
+              for (int i = 0; i < 151; ++i) t->add_int32_data(i);
+            }),
+      Typed(TensorProto::COMPLEX64, {20},
+            [](auto* t) {
+              for (int i = 0; i < 40; ++i) t->add_float_data(static_cast<float>(i));
+            }),
+      Typed(TensorProto::STRING, {20},
+            [](auto* t) {
+              for (int i = 0; i < 20; ++i) t->add_string_data("s" + std::to_string(i));
+            }),
   };
 }
 
@@ -128,8 +156,14 @@ ModelProto OddModel() {
   auto* graph = model.mutable_graph();
   graph->mutable_node()->SwapElements(0, 1);  // unsorted
   graph->mutable_node(0)->set_doc_string("a node");
-  graph->mutable_node(0)->mutable_unknown_fields()->append("\xc2\x3e\x03" "xyz", 6);
-  graph->mutable_initializer(0)->mutable_unknown_fields()->append("\xc2\x3e\x03" "abc", 6);
+  graph->mutable_node(0)->mutable_unknown_fields()->append(
+      "\xc2\x3e\x03"
+      "xyz",
+      6);
+  graph->mutable_initializer(0)->mutable_unknown_fields()->append(
+      "\xc2\x3e\x03"
+      "abc",
+      6);
   return model;
 }
 
@@ -194,7 +228,7 @@ TEST_CASE("the digest of a model does not depend on where its tensors are", "[mo
   CHECK(flat.graph_digest() == inside);
   REQUIRE(flat.WriteModel(folder / "out.onnx", false).ok());
   CHECK((WithRawTensors(Parsed(ReadBytes(folder / "out.onnx"))).SerializeAsString() ==
-        WithRawTensors(model).SerializeAsString()));
+         WithRawTensors(model).SerializeAsString()));
   ModelProto typed = model;
   TensorProto* w = typed.mutable_graph()->mutable_initializer(1);
   w->clear_raw_data();
@@ -215,7 +249,9 @@ TEST_CASE("the graph digest covers meaning and nothing else", "[model]") {
       [](ModelProto* m) { m->mutable_graph()->add_value_info()->set_name("h"); },
       [](ModelProto* m) { m->mutable_opset_import(0)->set_domain("ai.onnx"); },
       [](ModelProto* m) { m->mutable_graph()->mutable_initializer()->SwapElements(0, 1); },
-      [](ModelProto* m) { m->mutable_graph()->mutable_node(0)->mutable_attribute()->SwapElements(0, 1); },
+      [](ModelProto* m) {
+        m->mutable_graph()->mutable_node(0)->mutable_attribute()->SwapElements(0, 1);
+      },
   };
   for (size_t i = 0; i < harmless.size(); ++i) {
     INFO("harmless edit " << i);
@@ -231,19 +267,38 @@ TEST_CASE("the graph digest covers meaning and nothing else", "[model]") {
       [](ModelProto* m) { m->mutable_graph()->mutable_node(0)->set_domain("other"); },
       [](ModelProto* m) { m->mutable_opset_import(0)->set_version(18); },
       [](ModelProto* m) { m->mutable_graph()->mutable_node()->SwapElements(0, 1); },
-      [](ModelProto* m) { (*m->mutable_graph()->mutable_initializer(0)->mutable_raw_data())[3] ^= 1; },
+      [](ModelProto* m) {
+        (*m->mutable_graph()->mutable_initializer(0)->mutable_raw_data())[3] ^= 1;
+      },
       [](ModelProto* m) { m->mutable_graph()->mutable_initializer(0)->set_name("v"); },
-      [](ModelProto* m) { m->mutable_graph()->mutable_initializer(0)->mutable_dims()->SwapElements(0, 1); },
-      [](ModelProto* m) { m->mutable_graph()->mutable_initializer(0)->set_data_type(TensorProto::INT32); },
-      [](ModelProto* m) { m->mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(10); },
+      [](ModelProto* m) {
+        m->mutable_graph()->mutable_initializer(0)->mutable_dims()->SwapElements(0, 1);
+      },
+      [](ModelProto* m) {
+        m->mutable_graph()->mutable_initializer(0)->set_data_type(TensorProto::INT32);
+      },
+      [](ModelProto* m) {
+        m->mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
+            10);
+      },
       [](ModelProto* m) { m->mutable_graph()->mutable_output(0)->set_name("h"); },
       [](ModelProto* m) { m->mutable_graph()->mutable_sparse_initializer(0)->set_dims(0, 999); },
       [](ModelProto* m) { m->mutable_functions(0)->add_input("a"); },
-      [](ModelProto* m) { m->mutable_functions(0)->mutable_attribute_proto(0)->mutable_t()->mutable_raw_data()->at(0) ^= 1; },
+      [](ModelProto* m) {
+        m->mutable_functions(0)->mutable_attribute_proto(0)->mutable_t()->mutable_raw_data()->at(
+            0) ^= 1;
+      },
       [&](ModelProto* m) { branch(m, 0)->mutable_node(0)->mutable_attribute(0)->set_f(3); },
       [&](ModelProto* m) { branch(m, 1)->mutable_node(0)->set_op_type("Abs"); },
       [&](ModelProto* m) { branch(m, 0)->mutable_initializer(0)->mutable_raw_data()->at(9) ^= 1; },
-      [](ModelProto* m) { m->mutable_graph()->mutable_node(0)->mutable_attribute(1)->mutable_tensors(0)->mutable_raw_data()->at(9) ^= 1; },
+      [](ModelProto* m) {
+        m->mutable_graph()
+            ->mutable_node(0)
+            ->mutable_attribute(1)
+            ->mutable_tensors(0)
+            ->mutable_raw_data()
+            ->at(9) ^= 1;
+      },
   };
   for (size_t i = 0; i < edits.size(); ++i) {
     INFO("edit " << i);
@@ -290,13 +345,14 @@ TEST_CASE("what cannot be packed is named", "[model]") {
   };
   CHECK(LoadText(kSmall).CheckPackable().ok());
   CHECK(LoadText(kFunctions).CheckPackable().ok());
-  CHECK(message([](ModelProto* m) { m->add_training_info(); }).find("training") != std::string::npos);
+  CHECK(message([](ModelProto* m) { m->add_training_info(); }).find("training") !=
+        std::string::npos);
   CHECK(message([](ModelProto* m) {
-    m->mutable_graph()->mutable_node(0)->set_domain(kDomain);
-  }).find("org.backendctx") != std::string::npos);
+          m->mutable_graph()->mutable_node(0)->set_domain(kDomain);
+        }).find("org.backendctx") != std::string::npos);
   CHECK(message([](ModelProto* m) {
-    m->add_metadata_props()->set_key(kFrontProperty);
-  }).find("restore") != std::string::npos);
+          m->add_metadata_props()->set_key(kFrontProperty);
+        }).find("restore") != std::string::npos);
 }
 
 }  // namespace backendctx::model

@@ -33,7 +33,8 @@ agraph (float[N, 32] x, bool c) => (float[N, 32] y)
 {
   h = Relu(x)
   y = If (c) <
-    then_branch = t () => (float[N, 32] tt) { k = Constant <value_float = 2.0> () u = Mul(h, k) v = Add(u, big) tt = Neg(v) },
+    then_branch = t () => (float[N, 32] tt)
+      { k = Constant <value_float = 2.0> () u = Mul(h, k) v = Add(u, big) tt = Neg(v) },
     else_branch = e () => (float[32] table) { unused = Neg(h) }
   >
 }
@@ -107,8 +108,7 @@ TEST_CASE("a partition becomes a function and a call", "[model]") {
   CHECK_NOTHROW(onnx::checker::check_model(front, true));
   EncodedPartition without = first;
   CHECK(std::count(without.constants.begin(), without.constants.end(), "shape") == 1);
-  without.constants.erase(
-      std::find(without.constants.begin(), without.constants.end(), "shape"));
+  without.constants.erase(std::find(without.constants.begin(), without.constants.end(), "shape"));
   CHECK((Front(flat, {without, second}) == Front(flat, {first, second})));
 }
 
@@ -249,8 +249,8 @@ twice (a) => (b) { b = Add(a, a) }
 
 TEST_CASE("what a function cannot carry is refused and named", "[model]") {
   const auto code = [](const FlatModel& flat, const std::vector<EncodedPartition>& partitions) {
-    const Result<std::string> front = EncodeFront(
-        flat, partitions, TestTag(), [](const Digest&) { return std::nullopt; });
+    const Result<std::string> front =
+        EncodeFront(flat, partitions, TestTag(), [](const Digest&) { return std::nullopt; });
     CHECK((front.has_value() || !front.status().message().empty()));
     return front.status().code();
   };

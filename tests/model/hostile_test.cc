@@ -54,8 +54,8 @@ ModelProto FrontProto() {
   AddWeights(&model, "w", {8, 8}, 1);
   const FlatModel flat = LoadProto(model);
   const TestContainer container(flat);
-  return Parsed(Value(EncodeFront(flat, {PartitionOf(flat, "p0", "", {"a", "b"})}, TestTag(),
-                                  container.layout())));
+  return Parsed(Value(
+      EncodeFront(flat, {PartitionOf(flat, "p0", "", {"a", "b"})}, TestTag(), container.layout())));
 }
 
 StatusCode CodeOf(const ModelProto& front) {
@@ -68,8 +68,8 @@ TEST_CASE("a location that is no plain file name is an unsafe path", "[model][ho
   const TestFolder folder;
   CHECK(LoadEdited(folder, [](TensorProto*) {}).ok());
   for (const std::string location :
-       {"../x", "a/../../x", "/etc/passwd", "C:\\x", "\\\\?\\x", "file://x", "", ".", "..", "x.", "x ",
-        "sub/x", "*/_ORT_MEM_ADDR_/*", "a\nb", "m.onnx"}) {
+       {"../x", "a/../../x", "/etc/passwd", "C:\\x", "\\\\?\\x", "file://x", "", ".", "..", "x.",
+        "x ", "sub/x", "*/_ORT_MEM_ADDR_/*", "a\nb", "m.onnx"}) {
     INFO(location);
     CHECK(LoadEdited(folder, Entry("location", location)).code() == StatusCode::kUnsafePath);
   }
@@ -91,13 +91,24 @@ TEST_CASE("a missing external file is an input/output error that names it", "[mo
 TEST_CASE("external data entries are checked to the letter", "[model][hostile]") {
   const TestFolder folder;
   CHECK(LoadEdited(folder, Entry("checksum", "abc")).ok());
-  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
-           {"__class__", "x"}, {"digest", "x"}, {"offset", "-1"}, {"offset", "0x10"},
-           {"offset", " 0"}, {"offset", "+0"}, {"offset", ""}, {"offset", "1"},
-           {"offset", "9223372036854775808"}, {"offset", "18446744073709551615"},
-           {"offset", "18446744073709551616"}, {"offset", "99999999999999999999999"},
-           {"length", "-256"}, {"length", "255"}, {"length", "257"}, {"length", "1e3"},
-           {"length", "18446744073709551615"}}) {
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, std::string>>{{"__class__", "x"},
+                                                        {"digest", "x"},
+                                                        {"offset", "-1"},
+                                                        {"offset", "0x10"},
+                                                        {"offset", " 0"},
+                                                        {"offset", "+0"},
+                                                        {"offset", ""},
+                                                        {"offset", "1"},
+                                                        {"offset", "9223372036854775808"},
+                                                        {"offset", "18446744073709551615"},
+                                                        {"offset", "18446744073709551616"},
+                                                        {"offset", "99999999999999999999999"},
+                                                        {"length", "-256"},
+                                                        {"length", "255"},
+                                                        {"length", "257"},
+                                                        {"length", "1e3"},
+                                                        {"length", "18446744073709551615"}}) {
     INFO(key << " = " << value);
     CHECK(LoadEdited(folder, Entry(key, value)).code() == StatusCode::kMalformed);
   }
@@ -162,7 +173,9 @@ TEST_CASE("data must fill a tensor's dims exactly", "[model][hostile]") {
       [](TensorProto* t) { t->set_dims(0, -8), t->set_dims(1, -8); },
       [](TensorProto* t) { t->set_dims(0, int64_t{1} << 62), t->set_dims(1, 4); },
       [](TensorProto* t) { t->set_dims(0, int64_t{1} << 58), t->set_dims(1, 4); },
-      [](TensorProto* t) { for (int i = 0; i < 10000; ++i) t->add_dims(2); },
+      [](TensorProto* t) {
+        for (int i = 0; i < 10000; ++i) t->add_dims(2);
+      },
       [](TensorProto* t) { t->set_data_type(TensorProto::DOUBLE); },
       [](TensorProto* t) { t->set_data_type(0); },
       [](TensorProto* t) { t->set_data_type(99); },
@@ -172,7 +185,9 @@ TEST_CASE("data must fill a tensor's dims exactly", "[model][hostile]") {
       [](TensorProto* t) { t->clear_raw_data(); },
       [](TensorProto* t) { t->add_float_data(1); },
       [](TensorProto* t) { t->clear_raw_data(), t->add_int64_data(1); },
-      [](TensorProto* t) { t->set_data_type(TensorProto::INT4), t->set_dims(0, 3), t->set_dims(1, 3); },
+      [](TensorProto* t) {
+        t->set_data_type(TensorProto::INT4), t->set_dims(0, 3), t->set_dims(1, 3);
+      },
   };
   for (size_t i = 0; i < edits.size(); ++i) {
     INFO("edit " << i);
@@ -207,7 +222,8 @@ TEST_CASE("what is no model is malformed", "[model][hostile]") {
 }
 
 TEST_CASE("graphs nested too deep stop at a limit", "[model][hostile]") {
-  // Wire bytes made by hand, from the inside out and therefore in reverse: graph -> node -> attribute
+  // Wire bytes made by hand, from the inside out and therefore in reverse: graph -> node ->
+  // attribute
   // -> graph ..., each attribute followed by its type (field 20, GRAPH).
   for (const int depth : {70, 2000, 100000}) {
     std::string reversed;
@@ -356,9 +372,7 @@ TEST_CASE("what is wrong with one call is said of that call", "[model][hostile]"
       [](ModelProto* m) { m->mutable_functions(0)->set_output(0, "x0"); },
       [](ModelProto* m) { m->mutable_functions(0)->set_input(1, "x0"); },
       [](ModelProto* m) { m->mutable_functions(0)->mutable_node(0)->set_output(0, "x0"); },
-      [](ModelProto* m) {
-        *m->mutable_functions(0)->add_node() = m->functions(0).node(0);
-      },
+      [](ModelProto* m) { *m->mutable_functions(0)->add_node() = m->functions(0).node(0); },
       [](ModelProto* m) {
         auto* node = m->mutable_functions(0)->mutable_node(0);
         node->set_input(0, m->functions(0).node(1).output(0));  // a cycle

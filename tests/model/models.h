@@ -1,14 +1,14 @@
 // Models for tests, written in ONNX's text form, and messages compared by meaning of their tensors.
 #pragma once
 
-#include <catch2/catch.hpp>
+#include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -154,10 +154,12 @@ inline ContentLookup LookupOf(const FlatModel& flat) {
   auto contents = std::make_shared<std::map<Digest, std::string>>();
   for (const TensorContent& content : flat.tensors()) {
     std::string bytes;
-    REQUIRE(content.source([&](std::span<const uint8_t> piece) {
-      bytes.append(base::AsText(piece));
-      return OkStatus();
-    }).ok());
+    REQUIRE(content
+                .source([&](std::span<const uint8_t> piece) {
+                  bytes.append(base::AsText(piece));
+                  return OkStatus();
+                })
+                .ok());
     REQUIRE(bytes.size() == content.size);
     REQUIRE(crypto::Sha256(std::string_view(bytes)) == content.digest);
     (*contents)[content.digest] = bytes;
@@ -209,8 +211,7 @@ inline const GraphView& GraphAt(const ModelView& view, const std::string& path) 
 
 // The partition that the nodes with these keys span.
 inline EncodedPartition PartitionOf(const FlatModel& flat, const std::string& id,
-                                    const std::string& path,
-                                    const std::vector<std::string>& keys) {
+                                    const std::string& path, const std::vector<std::string>& keys) {
   const GraphView& graph = GraphAt(flat.view(), path);
   std::vector<size_t> nodes;
   for (const std::string& key : keys) nodes.push_back(graph.producer.at(key));

@@ -21,7 +21,8 @@ agraph (float[N, 8] x, bool c) => (float[N, 8] y)
   s0 = Mul(r0, two0)
   a0 = Add(s0, eps)
   i0 = If (c) <
-    then_branch = t0 () => (float[N, 8] t) { k = Constant <value_float = 3.0> () u = Mul(a0, k) t = Add(u, r0) },
+    then_branch = t0 () => (float[N, 8] t)
+      { k = Constant <value_float = 3.0> () u = Mul(a0, k) t = Add(u, r0) },
     else_branch = e0 () => (float[N, 8] e) { e = Neg(a0) }
   >
   m1 = MatMul(i0, w1)
@@ -31,7 +32,8 @@ agraph (float[N, 8] x, bool c) => (float[N, 8] y)
   s1 = Mul(r1, two1)
   a1 = Add(s1, eps)
   y = If (c) <
-    then_branch = t1 () => (float[N, 8] tt) { kk = Constant <value_float = 3.0> () uu = Mul(a1, kk) tt = Add(uu, r1) },
+    then_branch = t1 () => (float[N, 8] tt)
+      { kk = Constant <value_float = 3.0> () uu = Mul(a1, kk) tt = Add(uu, r1) },
     else_branch = e1 () => (float[N, 8] ee) { ee = Neg(a1) }
   >
 }
@@ -62,10 +64,9 @@ onnx::NodeProto* NodeMaking(ModelProto* model, const std::string& value) {
 DecodedFront FrontOf(const ModelProto& model, const std::function<void(ModelProto*)>& edit = {}) {
   const FlatModel flat = LoadProto(model);
   const TestContainer container(flat);
-  ModelProto front = Parsed(Value(EncodeFront(flat,
-                                              {PartitionOf(flat, "p0", "", kFirst),
-                                               PartitionOf(flat, "p1", "", kSecond)},
-                                              TestTag(), container.layout())));
+  ModelProto front = Parsed(Value(
+      EncodeFront(flat, {PartitionOf(flat, "p0", "", kFirst), PartitionOf(flat, "p1", "", kSecond)},
+                  TestTag(), container.layout())));
   if (edit) edit(&front);
   return Value(DecodeFront(base::AsBytes(front.SerializeAsString()), {}));
 }
@@ -135,7 +136,9 @@ TEST_CASE("every edit that changes what runs changes the structure digest", "[mo
       [](ModelProto* m) { NodeMaking(m, "shape0")->mutable_attribute(0)->set_ints(0, 1); },
       [](ModelProto* m) { m->mutable_graph()->mutable_initializer(0)->set_float_data(0, 0.25f); },
       [](ModelProto* m) { m->mutable_graph()->mutable_initializer(1)->set_data_type(6); },
-      [](ModelProto* m) { *m->mutable_graph()->mutable_initializer(1) = FloatTensor("w0", {4, 16}, 1); },
+      [](ModelProto* m) {
+        *m->mutable_graph()->mutable_initializer(1) = FloatTensor("w0", {4, 16}, 1);
+      },
       [](ModelProto* m) { NodeMaking(m, "s0")->mutable_input()->SwapElements(0, 1); },
       [](ModelProto* m) { NodeMaking(m, "a0")->set_input(0, "r0"); },
       [](ModelProto* m) {
@@ -147,8 +150,10 @@ TEST_CASE("every edit that changes what runs changes the structure digest", "[mo
       [&](ModelProto* m) { branch(m, 0)->mutable_node(0)->mutable_attribute(0)->set_f(4); },
       [&](ModelProto* m) { branch(m, 0)->mutable_node(2)->set_input(1, "m0"); },
       [&](ModelProto* m) { branch(m, 1)->mutable_node(0)->set_op_type("Abs"); },
-      [](ModelProto* m) { NodeMaking(m, "i0")->mutable_attribute()->Mutable(0)->mutable_g()->Swap(
-                              NodeMaking(m, "i0")->mutable_attribute()->Mutable(1)->mutable_g()); },
+      [](ModelProto* m) {
+        NodeMaking(m, "i0")->mutable_attribute()->Mutable(0)->mutable_g()->Swap(
+            NodeMaking(m, "i0")->mutable_attribute()->Mutable(1)->mutable_g());
+      },
   };
   for (size_t i = 0; i < edits.size(); ++i) {
     INFO("edit " << i);
@@ -164,7 +169,9 @@ TEST_CASE("count and order of activations and outputs are part of the structure"
   const EncodedPartition partition = PartitionOf(flat, "p", "", kFirst);
   Region region{{}, partition.activations, partition.outputs};
   for (const std::string& key : partition.nodes) region.nodes.push_back(graph.producer.at(key));
-  const auto digest = [&](const Region& of) { return Value(StructureDigest(flat.view(), graph, of)); };
+  const auto digest = [&](const Region& of) {
+    return Value(StructureDigest(flat.view(), graph, of));
+  };
   CHECK(digest(region) == partition.structure_digest);
   Region other = region;
   std::swap(other.activations[0], other.activations[1]);
@@ -216,9 +223,13 @@ TEST_CASE("an edited front is seen in the digest of the call", "[model]") {
       [&](ModelProto* m) { initializer(m, "two0")->set_raw_data(std::string("\0\0\0\x41", 4)); },
       [&](ModelProto* m) { initializer(m, "eps")->set_float_data(0, 7); },
       [&](ModelProto* m) { initializer(m, "w0")->set_data_type(6); },
-      [&](ModelProto* m) { initializer(m, "w0")->set_dims(0, 4), initializer(m, "w0")->set_dims(1, 16); },
+      [&](ModelProto* m) {
+        initializer(m, "w0")->set_dims(0, 4), initializer(m, "w0")->set_dims(1, 16);
+      },
       [&](ModelProto* m) { m->mutable_graph()->mutable_node(0)->set_input(2, "x"); },
-      [&](ModelProto* m) { m->mutable_graph()->mutable_node(0)->mutable_input()->SwapElements(3, 4); },
+      [&](ModelProto* m) {
+        m->mutable_graph()->mutable_node(0)->mutable_input()->SwapElements(3, 4);
+      },
       [&](ModelProto* m) { m->mutable_graph()->mutable_node(0)->mutable_input()->RemoveLast(); },
       [&](ModelProto* m) { m->mutable_functions()->DeleteSubrange(0, 1); },
   };

@@ -1,5 +1,5 @@
-// Every bit and every length of a small package, damaged one at a time: nothing crashes, and nothing
-// that was damaged is ever called sound.
+// Every bit and every length of a small package, damaged one at a time: nothing crashes, and
+// nothing that was damaged is ever called sound.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,7 +17,9 @@ std::string Read(const std::string& path) { return os::ReadFile(path, 1 << 20).v
 // A file whose single bytes are changed in place.
 class Patched {
  public:
-  explicit Patched(const std::string& path) : fd_(open(path.c_str(), O_WRONLY)) { REQUIRE(fd_ >= 0); }
+  explicit Patched(const std::string& path) : fd_(open(path.c_str(), O_WRONLY)) {
+    REQUIRE(fd_ >= 0);
+  }
   ~Patched() { close(fd_); }
   void Put(size_t offset, char byte) const {
     REQUIRE(pwrite(fd_, &byte, 1, static_cast<off_t>(offset)) == 1);
@@ -87,7 +89,8 @@ void TruncateEverywhere(const SmallPackage& package, const std::string& path) {
 
 TEST_CASE("every single-bit flip of a small package is refused", "[package][hostile]") {
   const SmallPackage package;
-  const size_t total = Read(package.report().front).size() + Read(package.report().container).size();
+  const size_t total =
+      Read(package.report().front).size() + Read(package.report().container).size();
   REQUIRE(total <= 12 * 1024);
   REQUIRE(package.OpenAndVerify().ok());
   FlipEveryBit(package, package.report().front);

@@ -1,6 +1,5 @@
-#include "package/small_package.h"
-
 #include "package/runtime.h"
+#include "package/small_package.h"
 
 namespace backendctx::tests {
 namespace {
@@ -63,7 +62,8 @@ TEST_CASE("code of an unsigned package is never loaded", "[package][trust]") {
   CHECK(selection->decisions.front().reason == "untrusted");
 }
 
-TEST_CASE("code signed by an unknown key is not loaded, by a trusted one it is", "[package][trust]") {
+TEST_CASE("code signed by an unknown key is not loaded, by a trusted one it is",
+          "[package][trust]") {
   const SmallPackage made;
   const Result<Package> stranger = made.Open({SigningKey::Generate().value().Public()});
   REQUIRE(stranger.has_value());
@@ -77,8 +77,7 @@ TEST_CASE("code signed by an unknown key is not loaded, by a trusted one it is",
 TEST_CASE("a context for another machine and one without a driver are rejected with the reason",
           "[package][select]") {
   const SmallPackage elsewhere(true, "tiny-nowhere");
-  const auto selection =
-      package::SelectAndLoad(elsewhere.Open().value(), Linux(), {}, {Tiny()});
+  const auto selection = package::SelectAndLoad(elsewhere.Open().value(), Linux(), {}, {Tiny()});
   REQUIRE(selection.has_value());
   CHECK(selection->loaded.empty());
   CHECK(selection->decisions.front().verdict == Verdict::kUnsupported);
@@ -138,15 +137,16 @@ TEST_CASE("output that is the input, exists or has no folder is refused and noth
   CHECK(os::ListFolder(made.scratch().path().string()).value().size() == 3);
 }
 
-TEST_CASE("a model in which nothing can be compiled packs without contexts, or not at all on request",
-          "[authoring]") {
+TEST_CASE(
+    "a model in which nothing can be compiled packs without contexts, or not at all on request",
+    "[authoring]") {
   SmallPackage made;
   WriteModel(R"(<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[N] y)
                { y = Relu (x) })",
              made.scratch() / "relu.onnx");
   const plugin::Plugin tiny = Tiny();
-  const Result<PackReport> report = authoring::PackWith({tiny}, made.scratch() / "relu.onnx",
-                                                        made.scratch() / "out.onnx", made.options());
+  const Result<PackReport> report = authoring::PackWith(
+      {tiny}, made.scratch() / "relu.onnx", made.scratch() / "out.onnx", made.options());
   REQUIRE(report.has_value());
   CHECK(report->contexts.empty());
   made.options().require_context = true;

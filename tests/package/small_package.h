@@ -1,5 +1,5 @@
-// A signed package of a few KiB, made anew for a test: one Attention node, one projection whose weight
-// lies in the container, one compiled context of the tiny backend.
+// A signed package of a few KiB, made anew for a test: one Attention node, one projection whose
+// weight lies in the container, one compiled context of the tiny backend.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -8,8 +8,8 @@
 #include "authoring/pack.h"
 #include "backendctx/package.h"
 #include "base/os/file.h"
-#include "base/scratch.h"
 #include "onnx/defs/parser.h"
+#include "support/scratch.h"
 #include "support/tiny_backend.h"
 
 namespace backendctx::tests {
@@ -17,9 +17,11 @@ namespace backendctx::tests {
 inline constexpr char kSmallModel[] = R"(
   <ir_version: 9, opset_import: ["" : 23]>
   small (float[B, 2, S, 8] x) => (float[B, 2, S, 8] y)
-  <float[8, 8] w = {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4,
-     5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5,
-     6, 7, 8}>
+  <float[8, 8] w = {
+     1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8,
+     1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8,
+     1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8,
+     1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8}>
   {
     q = MatMul (x, w)
     y = Attention (q, x, x)

@@ -247,7 +247,8 @@ TEST_CASE("attention without a batch of heads is read with one head", "[patterns
 TEST_CASE("attention inside a branch captures its operands", "[patterns]") {
   const model::ModelView view = ViewOf(R"(
     <ir_version: 8, opset_import: ["" : 17]>
-    g (bool c, float[b, 4, s, 16] q, float[b, s, 4, 16] k, float[b, 4, s, 16] v) => (float[b, 4, s, 16] y)
+    g (bool c, float[b, 4, s, 16] q, float[b, s, 4, 16] k, float[b, 4, s, 16] v)
+      => (float[b, 4, s, 16] y)
     <float root = {0.25}>
     {
       kt = Transpose <perm = [0, 2, 3, 1]> (k)

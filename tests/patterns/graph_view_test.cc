@@ -74,7 +74,8 @@ TEST_CASE("types are inferred where onnx can and the rest stays unknown", "[mode
 
 TEST_CASE("negative dimensions are unknown ones", "[model][view]") {
   onnx::ModelProto proto = ParseModel(
-      R"(<ir_version: 8, opset_import: ["" : 17]> g (float[3, 4] x) => (float[3, 4] y) { y = Relu (x) })");
+      R"(<ir_version: 8, opset_import: ["" : 17]>
+        g (float[3, 4] x) => (float[3, 4] y) { y = Relu (x) })");
   proto.mutable_graph()
       ->mutable_input(0)
       ->mutable_type()
@@ -147,7 +148,8 @@ TEST_CASE("data that do not fill the dims are malformed", "[model][tensor][hosti
 
 TEST_CASE("two definitions of one value are malformed", "[model][view][hostile]") {
   onnx::ModelProto proto = ParseModel(
-      R"(<ir_version: 8, opset_import: ["" : 17]> g (float[4] x) => (float[4] y) { y = Relu (x) })");
+      R"(<ir_version: 8, opset_import: ["" : 17]>
+        g (float[4] x) => (float[4] y) { y = Relu (x) })");
   *proto.mutable_graph()->add_node() = proto.graph().node(0);
   CHECK(model::BuildView(proto).error().code() == StatusCode::kMalformed);
 }

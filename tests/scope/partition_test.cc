@@ -1,8 +1,7 @@
 #include "scope/partition.h"
 
-#include <catch2/catch.hpp>
-
 #include <algorithm>
+#include <catch2/catch.hpp>
 
 namespace backendctx::scope {
 namespace {
@@ -147,8 +146,7 @@ TEST_CASE("a cover is disjoint", "[scope]") {
   CHECK(CheckCover(graph.view(), {}).ok());
   const Status status = CheckCover(graph.view(), {first, *Span(graph.view(), {1, 2, 3})});
   CHECK(status.code() == StatusCode::kInvalidArgument);
-  CHECK(status.message() ==
-        "node \"b\": in the partition of node \"a\" and in that of node \"b\"");
+  CHECK(status.message() == "node \"b\": in the partition of node \"a\" and in that of node \"b\"");
 }
 
 TEST_CASE("convex partitions that wait for each other are no cover", "[scope]") {

@@ -69,8 +69,17 @@ bctx_code Run(bctx_kernel*, bctx_run*, bctx_error* error) {
 const char* const kTargets[] = {"tiny", "tiny-nowhere", nullptr};
 const char* const kOptions[] = {nullptr};
 
-const bctx_plugin kPlugin = {sizeof(bctx_plugin), BCTX_PLUGIN_ABI_VERSION, "tiny", "1", kTargets,
-                             kOptions, &Compile, &ReleaseBlob, &Load, &Run, &Unload};
+const bctx_plugin kPlugin = {sizeof(bctx_plugin),
+                             BCTX_PLUGIN_ABI_VERSION,
+                             "tiny",
+                             "1",
+                             kTargets,
+                             kOptions,
+                             &Compile,
+                             &ReleaseBlob,
+                             &Load,
+                             &Run,
+                             &Unload};
 
 }  // namespace
 

@@ -54,15 +54,15 @@ struct BoundaryValue {
 };
 
 struct Partition {
-  std::string id;             // unique in the package, [a-z0-9-]
+  std::string id;  // unique in the package, [a-z0-9-]
   std::string variant;
-  std::string graph_path;     // "" top level; docs/format.md, "Graph paths"
-  std::vector<std::string> nodes;  // keys, in the flat graph's order
-  std::vector<BoundaryValue> inputs;   // activations, weights, constants, in this order
+  std::string graph_path;             // "" top level; docs/format.md, "Graph paths"
+  std::vector<std::string> nodes;     // keys, in the flat graph's order
+  std::vector<BoundaryValue> inputs;  // activations, weights, constants, in this order
   std::vector<BoundaryValue> outputs;
-  std::string function;       // name of the function that encodes it
+  std::string function;  // name of the function that encodes it
   Digest structure_digest;
-  std::optional<Digest> body;                   // content: the legalised body
+  std::optional<Digest> body;  // content: the legalised body
   std::optional<Digest> body_structure_digest;
 };
 
@@ -77,9 +77,9 @@ enum class WeightsKind : uint8_t { kNone = 0, kEmbedded = 1, kInputs = 2, kRefit
 
 struct Proof {
   bool passed = false;
-  Digest cases;           // when passed: digest of the cases that were run
-  double tolerance = 0;   // when passed: relative to the output's scale
-  std::string reason;     // when not run
+  Digest cases;          // when passed: digest of the cases that were run
+  double tolerance = 0;  // when passed: relative to the output's scale
+  std::string reason;    // when not run
 };
 
 struct Context {
@@ -87,7 +87,7 @@ struct Context {
   std::string partition;
   std::string backend;
   std::string target;
-  Digest blob;            // content
+  Digest blob;  // content
   std::string entry;
   std::vector<Requirement> requirements;
   std::vector<KeyValue> options;  // the whole map, sorted by key

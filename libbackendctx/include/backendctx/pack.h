@@ -47,7 +47,7 @@ struct PackOptions {
   const SigningKey* key = nullptr;          // null: not signed
   std::string name;                         // of the package; empty: the model's file name
   uint64_t sequence = 0;
-  bool compress_blobs = false;              // zstd
+  bool compress_blobs = false;  // zstd
   int zstd_level = 3;
   bool require_context = false;
   bool force = false;
@@ -70,9 +70,9 @@ struct UntakenRegion {
 struct CompiledContext {
   std::string id, partition, backend, target;
   uint64_t blob_bytes = 0;
-  double compile_seconds = 0;   // 0 when the code of an equal partition was used again
+  double compile_seconds = 0;  // 0 when the code of an equal partition was used again
   manifest::Proof proof;
-  double largest_error = 0;     // measured by the proof, relative to the output's scale
+  double largest_error = 0;  // measured by the proof, relative to the output's scale
 };
 struct PackReport {
   std::string front, container;
@@ -80,9 +80,9 @@ struct PackReport {
   std::vector<UntakenRegion> not_taken;
   std::vector<CompiledContext> contexts;
   std::vector<std::string> dropped;  // contexts that ran and were wrong: why
-  uint64_t model_bytes = 0;  // graph and tensors, equal ones once
+  uint64_t model_bytes = 0;          // graph and tensors, equal ones once
   uint64_t front_bytes = 0, container_bytes = 0;
-  uint64_t blob_bytes = 0;   // as stored, a part of container_bytes
+  uint64_t blob_bytes = 0;  // as stored, a part of container_bytes
   uint64_t distinct_partitions = 0;
 };
 

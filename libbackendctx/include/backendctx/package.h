@@ -1,9 +1,9 @@
 // A package, opened for reading: manifest, scopes, contexts, contents, checks, and the model back.
 //
-// Open reads the front and the container's head, manifest and signatures, and nothing else; it checks
-// their structure, digests and signatures. Contents are read and compared with their digests when
-// they are asked for. Opens a front (`.onnx`), a bare container (`.bctx`), or a plain ONNX model, which
-// has no container and no contexts.
+// Open reads the front and the container's head, manifest and signatures, and nothing else; it
+// checks their structure, digests and signatures. Contents are read and compared with their digests
+// when they are asked for. Opens a front (`.onnx`), a bare container (`.bctx`), or a plain ONNX
+// model, which has no container and no contexts.
 //
 //   Result<Package> package = Package::Open("model.onnx", {.trusted_keys = keys});
 //   for (const manifest::Scope& scope : package->manifest().scopes) ...
@@ -41,13 +41,14 @@ enum class SignatureState { kTrusted, kUnknownKey };
 struct Signature {
   std::string key;  // id
   SignatureState state = SignatureState::kUnknownKey;
-  PublicKey public_key{};  // as the package carries it; it verified, and that is no reason to trust it
+  PublicKey
+      public_key{};  // as the package carries it; it verified, and that is no reason to trust it
 };
 
 struct Trust {
   std::vector<Signature> signatures;  // every one verified
   bool trusted = false;               // at least one by a trusted key
-  std::string reason;                 // why not: "signed by key 0123456789abcdef, which is not trusted"
+  std::string reason;  // why not: "signed by key 0123456789abcdef, which is not trusted"
 };
 
 // One stored or once stored content, as the index has it.
@@ -77,7 +78,7 @@ struct CheckResult {
   bool ok = true;
 };
 struct VerifyOptions {
-  bool quick = false;           // manifest, front and signatures only
+  bool quick = false;  // manifest, front and signatures only
   bool allow_unsigned = false;
   bool require_signed = false;
   bool require_proved = false;
@@ -93,7 +94,7 @@ class Package {
  public:
   BCTX_API static Result<Package> Open(const std::string& path, const OpenOptions& options);
 
-  BCTX_API bool has_container() const;          // no: a plain ONNX model
+  BCTX_API bool has_container() const;  // no: a plain ONNX model
   BCTX_API const manifest::Manifest& manifest() const;
   BCTX_API const Digest& manifest_digest() const;
   BCTX_API const Trust& trust() const;
@@ -103,7 +104,7 @@ class Package {
   BCTX_API std::string encoding() const;               // "function", "metadata", "" for none
   BCTX_API int64_t opset() const;
   BCTX_API int64_t ir_version() const;
-  BCTX_API const std::vector<Binding>& bindings() const;     // one for each partition
+  BCTX_API const std::vector<Binding>& bindings() const;  // one for each partition
   BCTX_API std::vector<StoredContent> contents() const;
 
   // Reads the stored graph of a variant ("": the front's).
@@ -115,11 +116,12 @@ class Package {
   BCTX_API Result<std::string> ContextBytes(const std::string& context) const;
 
   // Every context's decision. `drivers`: backends whose plug-in is at hand; nothing: all.
-  BCTX_API std::vector<Decision> Decide(const HostProfile& profile, const Policy& policy,
-                                        const std::optional<std::vector<std::string>>& drivers) const;
+  BCTX_API std::vector<Decision> Decide(
+      const HostProfile& profile, const Policy& policy,
+      const std::optional<std::vector<std::string>>& drivers) const;
 
-  // Checks digests, structure, the front and signatures; integrity is checked to the end before trust
-  // is judged.
+  // Checks digests, structure, the front and signatures; integrity is checked to the end before
+  // trust is judged.
   BCTX_API VerifyReport Verify(const VerifyOptions& options) const;
 
   // Writes the model that was packed. An existing file is replaced only with `force`.

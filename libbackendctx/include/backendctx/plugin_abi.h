@@ -67,7 +67,8 @@ typedef struct bctx_value {
 
 /* How attention reads or writes one boundary tensor: axis[i] is the tensor's axis that holds batch
  * (0), head (1), sequence (2) and channel (3). Rank 3 tensors are packed: head and channel share
- * an axis, head outermost. index: position among the partition's inputs (for y: outputs); -1: none. */
+ * an axis, head outermost. index: position among the partition's inputs (for y: outputs); -1: none.
+ */
 typedef struct bctx_attention_operand {
   int32_t index;
   int32_t axis[4];
@@ -99,12 +100,12 @@ typedef enum bctx_masked_row {
 typedef struct bctx_attention {
   uint32_t struct_size;
   bctx_attention_operand q, k, v, y;
-  int64_t q_heads, kv_heads;            /* -1: known only at run time, from a rank 4 operand */
-  int64_t qk_head_size, v_head_size;    /* static */
+  int64_t q_heads, kv_heads;         /* -1: known only at run time, from a rank 4 operand */
+  int64_t qk_head_size, v_head_size; /* static */
   float scale;
-  float softcap;                        /* 0: none */
-  int32_t causal;                       /* 0 or 1 */
-  int32_t masked_row;                   /* bctx_masked_row */
+  float softcap;      /* 0: none */
+  int32_t causal;     /* 0 or 1 */
+  int32_t masked_row; /* bctx_masked_row */
   int32_t mask_count;
   bctx_attention_mask masks[BCTX_MAX_MASKS];
 } bctx_attention;
@@ -191,7 +192,8 @@ typedef struct bctx_run {
   const bctx_tensor* inputs;
   size_t input_count;
   size_t output_count;
-  /* Memory for output `index` of this shape, owned by the host; null when there is none to be had. */
+  /* Memory for output `index` of this shape, owned by the host; null when there is none to be had.
+   */
   void* (*output)(struct bctx_run*, size_t index, const int64_t* dims, int32_t rank);
   /* Calls work(argument, i) for i in [0, count), perhaps at the same time, and waits for all. */
   void (*parallel)(struct bctx_run*, size_t count, void (*work)(void* argument, size_t i),

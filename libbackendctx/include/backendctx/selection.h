@@ -45,10 +45,10 @@ struct Policy {
 struct Candidate {
   const manifest::Context* context = nullptr;
   const manifest::Partition* partition = nullptr;
-  bool present = true;       // its blob is stored
-  std::string stale;         // why its partition in the front is not what was compiled; empty: it is
-  std::string untrusted;     // why its code may not run; empty: it may
-  std::string refused;       // why the driver would not load it (verdict unsupported); empty: untried
+  bool present = true;    // its blob is stored
+  std::string stale;      // why its partition in the front is not what was compiled; empty: it is
+  std::string untrusted;  // why its code may not run; empty: it may
+  std::string refused;    // why the driver would not load it (verdict unsupported); empty: untried
   bool driver_found = true;  // a plug-in for its backend is at hand
 };
 
@@ -65,9 +65,9 @@ struct Decision {
 BCTX_API Verdict Judge(const std::vector<manifest::Requirement>& requirements,
                        const HostProfile& profile, std::string* detail);
 
-// One decision per candidate, in their order. Among those of one partition that could run, the first
-// by policy's backend order, then the one with more requirements (the more special build), then by
-// id is chosen; of partitions that share nodes, the one met first wins.
+// One decision per candidate, in their order. Among those of one partition that could run, the
+// first by policy's backend order, then the one with more requirements (the more special build),
+// then by id is chosen; of partitions that share nodes, the one met first wins.
 BCTX_API std::vector<Decision> Decide(const std::vector<Candidate>& candidates,
                                       const HostProfile& profile, const Policy& policy);
 

@@ -107,8 +107,8 @@ class [[nodiscard]] Result {
 }  // namespace backendctx
 
 // Leaves the function with the Status of EXPR unless it is ok.
-#define BCTX_RETURN_IF_ERROR(expr)                                  \
-  do {                                                              \
+#define BCTX_RETURN_IF_ERROR(expr)                                                           \
+  do {                                                                                       \
     if (::backendctx::Status bctx_status_ = (expr); !bctx_status_.ok()) return bctx_status_; \
   } while (false)
 

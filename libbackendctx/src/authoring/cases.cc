@@ -27,10 +27,15 @@ enum class MaskStyle { kSmooth, kFiniteHoles, kInfiniteHoles };
 class CaseMaker {
  public:
   CaseMaker(const PartitionForPlugin& partition, const Region& region, size_t number)
-      : partition_(partition), region_(region), number_(number), random_(static_cast<uint32_t>(
-            20260101 + number)) {
+      : partition_(partition),
+        region_(region),
+        number_(number),
+        random_(static_cast<uint32_t>(20260101 + number)) {
     const Dimensions& dims = kCases[number];
-    symbols_ = {{"B", dims.batch}, {"Sq", dims.queries}, {"Sk", dims.keys}, {"Hk", dims.kv_heads},
+    symbols_ = {{"B", dims.batch},
+                {"Sq", dims.queries},
+                {"Sk", dims.keys},
+                {"Hk", dims.kv_heads},
                 {"Hq", dims.kv_heads * dims.group}};
   }
 
@@ -64,8 +69,8 @@ class CaseMaker {
     const auto bytes =
         proof::TensorBytes(tensor.element_type, tensor.dims.data(), tensor.dims.size());
     if (!bytes) {
-      return Status(StatusCode::kInvalidArgument, fmt::format("'{}' has element type {}", input.name,
-                                                              tensor.element_type));
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("'{}' has element type {}", input.name, tensor.element_type));
     }
     tensor.data.resize(*bytes);
     BCTX_RETURN_IF_ERROR(Fill(*shape, &tensor));
@@ -103,8 +108,8 @@ class CaseMaker {
     } else if (tensor->element_type == kFloat) {
       mask == nullptr ? FillNormal(tensor) : FillMask(tensor);
     } else {
-      return Status(StatusCode::kInvalidArgument, fmt::format("'{}' has element type {}", shape.value,
-                                                              tensor->element_type));
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("'{}' has element type {}", shape.value, tensor->element_type));
     }
     return OkStatus();
   }
@@ -143,8 +148,8 @@ class CaseMaker {
     return OkStatus();
   }
 
-  // The mask's last axis runs over keys; key 0 stays open, so that no row is empty unless an empty row
-  // has a defined answer.
+  // The mask's last axis runs over keys; key 0 stays open, so that no row is empty unless an empty
+  // row has a defined answer.
   bool MayClose(size_t element, const proof::Tensor& tensor) {
     const int64_t keys = tensor.dims.empty() ? 1 : tensor.dims.back();
     const bool first_key = keys == 0 || element % static_cast<size_t>(keys) == 0;
@@ -217,7 +222,8 @@ Result<std::vector<std::vector<proof::Tensor>>> MakeCases(const PartitionForPlug
                                                           const Region& region) {
   std::vector<std::vector<proof::Tensor>> cases;
   for (size_t i = 0; i < std::size(kCases); ++i) {
-    BCTX_ASSIGN_OR_RETURN(std::vector<proof::Tensor> tensors, CaseMaker(partition, region, i).Make());
+    BCTX_ASSIGN_OR_RETURN(std::vector<proof::Tensor> tensors,
+                          CaseMaker(partition, region, i).Make());
     cases.push_back(std::move(tensors));
   }
   return cases;

@@ -13,8 +13,9 @@ namespace backendctx::authoring {
 Result<std::vector<std::vector<proof::Tensor>>> MakeCases(const PartitionForPlugin& partition,
                                                           const Region& region);
 
-// How far two answers are apart, relative to the largest finite magnitude of `expected`; infinite when
-// shapes, types, infinities or NaNs differ.
-double Difference(const std::vector<proof::Tensor>& found, const std::vector<proof::Tensor>& expected);
+// How far two answers are apart, relative to the largest finite magnitude of `expected`; infinite
+// when shapes, types, infinities or NaNs differ.
+double Difference(const std::vector<proof::Tensor>& found,
+                  const std::vector<proof::Tensor>& expected);
 
 }  // namespace backendctx::authoring

@@ -50,7 +50,8 @@ void AppendOperand(const patterns::Operand& operand, const manifest::Partition& 
 std::string GroupKey(const Region& region) {
   const patterns::Attention& attention = region.attention;
   std::string key = region.partition.structure_digest.Hex();
-  for (const patterns::Operand* operand : {&attention.q, &attention.k, &attention.v, &attention.y}) {
+  for (const patterns::Operand* operand :
+       {&attention.q, &attention.k, &attention.v, &attention.y}) {
     AppendOperand(*operand, region.partition, &key);
   }
   for (const patterns::Mask& mask : attention.masks) {
@@ -61,7 +62,8 @@ std::string GroupKey(const Region& region) {
                      attention.qk_head_size, attention.v_head_size, attention.scale,
                      attention.softcap, attention.causal, attention.zero_masked_rows);
   for (const manifest::BoundaryValue& input : region.partition.inputs) {
-    key += fmt::format("|{} {} {}", static_cast<int>(input.role), input.element_type, input.has_shape);
+    key +=
+        fmt::format("|{} {} {}", static_cast<int>(input.role), input.element_type, input.has_shape);
     for (const manifest::Dim& dim : input.dims) key += fmt::format(" {}", dim.value);
     if (input.content) key += " " + input.content->Hex();
   }
@@ -71,14 +73,16 @@ std::string GroupKey(const Region& region) {
 const plugin::Plugin* FindPlugin(const std::vector<plugin::Plugin>& plugins,
                                  const std::string& backend, bool compiler) {
   for (const plugin::Plugin& plugin : plugins) {
-    if (plugin.backend() == backend && (compiler ? plugin.compiles() : plugin.runs())) return &plugin;
+    if (plugin.backend() == backend && (compiler ? plugin.compiles() : plugin.runs()))
+      return &plugin;
   }
   return nullptr;
 }
 
 std::vector<std::string> TargetsOf(const plugin::Plugin& compiler) {
   std::vector<std::string> targets;
-  for (const char* const* target = compiler.table().targets; target != nullptr && *target; ++target) {
+  for (const char* const* target = compiler.table().targets; target != nullptr && *target;
+       ++target) {
     targets.emplace_back(*target);
   }
   return targets;
@@ -109,7 +113,8 @@ class Compiler {
       const auto [place, is_new] = by_key.emplace(GroupKey(regions_[i]), groups_.size());
       if (is_new) {
         groups_.emplace_back();
-        BCTX_ASSIGN_OR_RETURN(groups_.back().partition, PartitionForPlugin::Make(flat_, regions_[i]));
+        BCTX_ASSIGN_OR_RETURN(groups_.back().partition,
+                              PartitionForPlugin::Make(flat_, regions_[i]));
       }
       groups_[place->second].regions.push_back(i);
     }
@@ -129,8 +134,15 @@ class Compiler {
       for (const std::string& target : targets) {
         if (!Wanted(target)) continue;
         for (size_t group = 0; group < groups_.size(); ++group) {
-          jobs_.push_back({group, compiler, FindPlugin(plugins_, request.name, false), &request, target,
-                           {}, {}, {}, 0});
+          jobs_.push_back({group,
+                           compiler,
+                           FindPlugin(plugins_, request.name, false),
+                           &request,
+                           target,
+                           {},
+                           {},
+                           {},
+                           0});
         }
       }
     }
@@ -150,9 +162,8 @@ class Compiler {
     });
   }
   bool OnlyHost(const std::string& target) const {
-    return std::none_of(options_.targets.begin(), options_.targets.end(), [&](const auto& wanted) {
-      return wanted == "all" || wanted == target;
-    });
+    return std::none_of(options_.targets.begin(), options_.targets.end(),
+                        [&](const auto& wanted) { return wanted == "all" || wanted == target; });
   }
 
   void MakeProver(Group* group) const {
@@ -225,8 +236,8 @@ class Compiler {
       }
       if (!job.verdicts.wrong.empty()) {
         out.dropped.push_back(fmt::format("{} for {}: {}",
-                                          RegionName(groups_[job.group].regions.front()), job.target,
-                                          job.verdicts.wrong));
+                                          RegionName(groups_[job.group].regions.front()),
+                                          job.target, job.verdicts.wrong));
         continue;
       }
       const Digest digest = crypto::Sha256(base::AsBytes(job.blob.bytes));
@@ -263,10 +274,9 @@ class Compiler {
     for (size_t region : groups_[job.group].regions) {
       const Region& refused = regions_[region];
       const model::Node& node = refused.graph->nodes[refused.attention.nodes.back()];
-      out->not_taken.push_back({refused.graph->path, node.name.empty() ? node.Key() : node.name,
-                                node.op_type,
-                                fmt::format("{} for {}: {}", job.request->name, job.target,
-                                            job.status.message())});
+      out->not_taken.push_back(
+          {refused.graph->path, node.name.empty() ? node.Key() : node.name, node.op_type,
+           fmt::format("{} for {}: {}", job.request->name, job.target, job.status.message())});
     }
     return OkStatus();
   }

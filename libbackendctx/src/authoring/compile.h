@@ -11,13 +11,13 @@
 namespace backendctx::authoring {
 
 struct Compiled {
-  std::vector<manifest::Context> contexts;   // sorted by id
-  std::vector<manifest::Scope> scopes;       // one for each backend and target that gave contexts
-  std::vector<std::string> blobs;            // distinct, sorted by digest
+  std::vector<manifest::Context> contexts;  // sorted by id
+  std::vector<manifest::Scope> scopes;      // one for each backend and target that gave contexts
+  std::vector<std::string> blobs;           // distinct, sorted by digest
   std::vector<CompiledContext> report;
   std::vector<std::string> dropped;
-  std::vector<UntakenRegion> not_taken;      // regions that a backend refused, with its words
-  uint64_t distinct = 0;                     // compiled regions after equal ones were merged
+  std::vector<UntakenRegion> not_taken;  // regions that a backend refused, with its words
+  uint64_t distinct = 0;                 // compiled regions after equal ones were merged
 };
 
 Result<Compiled> CompileRegions(const model::FlatModel& flat, const std::vector<Region>& regions,

@@ -68,8 +68,7 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
                         model::FlatModel::Load(model, model::LoadLimits{}));
   BCTX_RETURN_IF_ERROR(flat.CheckPackable().InFile(model));
   BCTX_ASSIGN_OR_RETURN(Regions regions, FindRegions(flat, "default"));
-  BCTX_ASSIGN_OR_RETURN(Compiled compiled,
-                        CompileRegions(flat, regions.regions, plugins, options));
+  BCTX_ASSIGN_OR_RETURN(Compiled compiled, CompileRegions(flat, regions.regions, plugins, options));
 
   PackReport report;
   report.taken = std::move(regions.taken);
@@ -88,10 +87,10 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
   }
   DropUncompiled(compiled, &regions.regions);
   if (options.progress) options.progress("writing", 0, 1);
-  BCTX_ASSIGN_OR_RETURN(const Assembled assembled,
-                        Assemble(flat,
-                                 MakeParts(std::move(regions.regions), &compiled, model, options),
-                                 StemOf(output), options));
+  BCTX_ASSIGN_OR_RETURN(
+      const Assembled assembled,
+      Assemble(flat, MakeParts(std::move(regions.regions), &compiled, model, options),
+               StemOf(output), options));
   FillSizes(assembled, flat, output, &report);
   if (!options.dry_run) BCTX_RETURN_IF_ERROR(Commit(assembled, output, options.force));
   return report;

@@ -21,7 +21,8 @@ std::string ToString(const std::vector<uint8_t>& bytes) { return {bytes.begin(),
 Result<std::string> RunInFolder(std::vector<std::string> command, const proof::Request& request,
                                 const std::string& parent) {
   BCTX_ASSIGN_OR_RETURN(const os::TemporaryFolder folder, os::TemporaryFolder::Make(parent));
-  const std::string in = os::Join(folder.path(), "request"), out = os::Join(folder.path(), "response");
+  const std::string in = os::Join(folder.path(), "request"),
+                    out = os::Join(folder.path(), "response");
   BCTX_RETURN_IF_ERROR(
       os::WriteFile(in, ToString(proof::Encode(request)), os::AtomicFile::kMustBeNew, 0600));
   command.push_back(in);

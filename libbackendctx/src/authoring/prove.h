@@ -30,7 +30,8 @@ class Prover {
   Result<Verdicts> Prove(const plugin::Blob& blob, const plugin::Plugin* driver) const;
 
  private:
-  Status RunBody(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region);
+  Status RunBody(const ProofTools& tools, const PartitionForPlugin& partition,
+                 const Region& region);
   Result<std::vector<std::string>> Command(const plugin::Blob& blob,
                                            const plugin::Plugin* driver) const;
 

@@ -104,7 +104,8 @@ Status PartitionForPlugin::FillAttention(const patterns::Attention& from) {
   attention_.causal = from.causal ? 1 : 0;
   attention_.masked_row = from.zero_masked_rows ? BCTX_MASKED_ROW_ZERO : BCTX_MASKED_ROW_NAN;
   if (from.masks.size() > BCTX_MAX_MASKS) {
-    return Status(StatusCode::kInternal, fmt::format("{} has {} masks", source_.id, from.masks.size()));
+    return Status(StatusCode::kInternal,
+                  fmt::format("{} has {} masks", source_.id, from.masks.size()));
   }
   for (const patterns::Mask& mask : from.masks) {
     bctx_attention_mask& to = attention_.masks[attention_.mask_count++];

@@ -87,7 +87,8 @@ bool IsNamedByAnotherFront(const std::string& container, const std::string& outp
   });
 }
 
-// Is there already a complete container of this name? Its head then is the same, and so is the rest.
+// Is there already a complete container of this name? Its head then is the same, and so is the
+// rest.
 bool IsThere(const std::string& path, const container::Writer& writer) {
   Result<os::File> file = os::File::Open(path);
   if (!file) return false;
@@ -102,7 +103,8 @@ bool IsThere(const std::string& path, const container::Writer& writer) {
 
 Status WriteContainer(const Assembled& assembled, const std::string& path) {
   if (IsThere(path, assembled.container)) return OkStatus();
-  BCTX_ASSIGN_OR_RETURN(os::AtomicFile file, os::AtomicFile::Create(path, os::AtomicFile::kReplace));
+  BCTX_ASSIGN_OR_RETURN(os::AtomicFile file,
+                        os::AtomicFile::Create(path, os::AtomicFile::kReplace));
   BCTX_RETURN_IF_ERROR(assembled.container.Write(file.file()));
   return file.Commit();
 }
@@ -116,8 +118,7 @@ Result<Assembled> Assemble(const model::FlatModel& flat, Parts parts, const std:
   std::vector<container::Item> contents = MakeContents(flat, stored, parts, options, &manifest);
   manifest.variants = {{"default", contents.front().digest, flat.graph_digest()}};
   const std::string manifest_bytes = manifest::Encode(manifest);
-  BCTX_RETURN_IF_ERROR(
-      manifest::Parse(base::AsBytes(manifest_bytes), manifest::Limits{}).status());
+  BCTX_RETURN_IF_ERROR(manifest::Parse(base::AsBytes(manifest_bytes), manifest::Limits{}).status());
 
   std::vector<container::Item> items;
   items.push_back(ItemOf(container::Kind::kManifest, manifest_bytes));
@@ -171,8 +172,8 @@ Status Commit(const Assembled& assembled, const std::string& output, bool force)
   const std::string path = os::Join(folder, assembled.container_name);
   const bool was_there = os::Exists(path);
   BCTX_RETURN_IF_ERROR(WriteContainer(assembled, path));
-  const Status front = os::WriteFile(
-      output, assembled.front, force ? os::AtomicFile::kReplace : os::AtomicFile::kMustBeNew);
+  const Status front = os::WriteFile(output, assembled.front,
+                                     force ? os::AtomicFile::kReplace : os::AtomicFile::kMustBeNew);
   if (!front.ok()) {
     if (!was_there) (void)os::RemoveFile(path);  // a failure leaves nothing behind
     return front;

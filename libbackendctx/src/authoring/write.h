@@ -1,8 +1,9 @@
-// From compiled parts to files: manifest, container, front, in the order that keeps old files whole.
+// From compiled parts to files: manifest, container, front, in the order that keeps old files
+// whole.
 //
-// The container is named by its head, so a new one never touches an old one; the front is renamed into
-// place last and is the moment at which the package changes; only then is the container removed that
-// no front of this package names any more.
+// The container is named by its head, so a new one never touches an old one; the front is renamed
+// into place last and is the moment at which the package changes; only then is the container
+// removed that no front of this package names any more.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,7 @@ struct Parts {
 };
 
 struct Assembled {
-  std::string front;               // bytes
+  std::string front;  // bytes
   container::Writer container;
   std::string container_name;
 };
@@ -33,8 +34,8 @@ struct Assembled {
 Result<Assembled> Assemble(const model::FlatModel& flat, Parts parts, const std::string& stem,
                            const PackOptions& options);
 
-// InvalidArgument when output and input are one file or the output has no ".onnx"; Io when the output
-// exists and may not be replaced, or its folder is not there.
+// InvalidArgument when output and input are one file or the output has no ".onnx"; Io when the
+// output exists and may not be replaced, or its folder is not there.
 Status CheckOutput(const std::string& input, const std::string& output, bool force);
 
 Status Commit(const Assembled& assembled, const std::string& output, bool force);

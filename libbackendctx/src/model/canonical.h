@@ -17,10 +17,10 @@ namespace backendctx::model {
 class CanonicalStream {
  public:
   void Tag(char tag) { Append(std::string_view(&tag, 1)); }
-  void Number(uint64_t value);              // 8 bytes, little endian
+  void Number(uint64_t value);  // 8 bytes, little endian
   void Signed(int64_t value) { Number(static_cast<uint64_t>(value)); }
-  void Float(float value);                  // its 4 bytes
-  void Bytes(std::string_view bytes);       // length as Number, then the bytes
+  void Float(float value);                             // its 4 bytes
+  void Bytes(std::string_view bytes);                  // length as Number, then the bytes
   void Raw(std::string_view bytes) { Append(bytes); }  // a digest: fixed length
   Digest Finish();
 

@@ -140,7 +140,8 @@ class Functions {
     }
     if (done == by_name_.size()) return OkStatus();
     for (const auto& [name, count] : waits) {
-      if (count > 0) return Malformed(fmt::format("function \"{}\": is or calls a recursion", name));
+      if (count > 0)
+        return Malformed(fmt::format("function \"{}\": is or calls a recursion", name));
     }
     return OkStatus();
   }
@@ -249,8 +250,10 @@ class Decoder {
   Result<Digest> DigestOf(const Call& call, const NodeProto& node) {
     const FunctionProto* function = functions_.Find(call.function);
     if (!function) {
-      return Malformed(fmt::format("call \"{}\": no function \"{}\": pack the model again or restore "
-                                   "it from its container", call.node_name, call.function));
+      return Malformed(
+          fmt::format("call \"{}\": no function \"{}\": pack the model again or restore "
+                      "it from its container",
+                      call.node_name, call.function));
     }
     BCTX_RETURN_IF_ERROR(CheckShape(call, node, *function));
     const std::string key = Signature(call);
@@ -262,8 +265,8 @@ class Decoder {
     }
     Result<Digest> digest = BodyDigest(call, *function);
     if (!digest && digest.status().code() == StatusCode::kInvalidArgument) {
-      digest = Malformed(fmt::format("function \"{}\": {}", call.function,
-                                     digest.status().message()));
+      digest =
+          Malformed(fmt::format("function \"{}\": {}", call.function, digest.status().message()));
     }
     digests_.emplace(key, digest);
     return digest;
@@ -275,12 +278,12 @@ class Decoder {
     };
     if (!node.overload().empty()) return fail("found an overload");
     if (node.input_size() != function.input_size()) {
-      return fail(fmt::format("found {} inputs, expected {}", node.input_size(),
-                              function.input_size()));
+      return fail(
+          fmt::format("found {} inputs, expected {}", node.input_size(), function.input_size()));
     }
     if (node.output_size() != function.output_size()) {
-      return fail(fmt::format("found {} outputs, expected {}", node.output_size(),
-                              function.output_size()));
+      return fail(
+          fmt::format("found {} outputs, expected {}", node.output_size(), function.output_size()));
     }
     for (const std::string& input : node.input()) {
       if (input.empty()) return fail("found an absent input");

@@ -25,8 +25,8 @@ using onnx::ModelProto;
 using onnx::NodeProto;
 using onnx::TensorProto;
 
-constexpr int64_t kFunctionsIr = 8;              // the first with model-local functions
-constexpr int64_t kFreeInitializersIr = 4;       // the first whose initializers need be no inputs
+constexpr int64_t kFunctionsIr = 8;         // the first with model-local functions
+constexpr int64_t kFreeInitializersIr = 4;  // the first whose initializers need be no inputs
 constexpr uint64_t kModelBytes = (1ull << 31) - 1;
 
 struct Placed {
@@ -122,9 +122,9 @@ class FrontEncoder {
   }
 
   static Status Overlap(const std::string& a, const std::string& b) {
-    return Status(StatusCode::kUnimplemented,
-                  fmt::format("partitions \"{}\" and \"{}\" overlap: functions cannot carry both", a,
-                              b));
+    return Status(
+        StatusCode::kUnimplemented,
+        fmt::format("partitions \"{}\" and \"{}\" overlap: functions cannot carry both", a, b));
   }
 
   void CollectNodeNames() {
@@ -308,16 +308,14 @@ class FrontEncoder {
 Result<std::string> EncodeFront(const FlatModel& flat,
                                 const std::vector<EncodedPartition>& partitions,
                                 const FrontTag& tag, const Layout& layout) {
-  return Guarded("encoding a front", [&] {
-    return FrontEncoder(flat.state(), tag, layout).Run(partitions);
-  });
+  return Guarded("encoding a front",
+                 [&] { return FrontEncoder(flat.state(), tag, layout).Run(partitions); });
 }
 
 Result<std::vector<std::string>> CallOperands(const FlatModel& flat,
                                               const EncodedPartition& partition) {
   return Guarded("a partition's operands", [&]() -> Result<std::vector<std::string>> {
-    BCTX_ASSIGN_OR_RETURN(Body body,
-                          BuildBody(flat.state(), IndexGraphs(flat.state()), partition));
+    BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(flat.state(), IndexGraphs(flat.state()), partition));
     return std::move(body.operands);
   });
 }

@@ -20,9 +20,10 @@ Result<uint64_t> ParseNumber(const std::string& key, const std::string& text) {
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (error != std::errc() || stop != end) {
-    return Status(StatusCode::kMalformed,
-                  fmt::format("external data {}: found \"{}\", expected a decimal number below 2^64",
-                              key, base::Printable(text, 40)));
+    return Status(
+        StatusCode::kMalformed,
+        fmt::format("external data {}: found \"{}\", expected a decimal number below 2^64", key,
+                    base::Printable(text, 40)));
   }
   return number;
 }
@@ -56,9 +57,11 @@ Result<ExternalData> ParseExternalData(const onnx::TensorProto& tensor) {
     } else if (key == "length") {
       BCTX_ASSIGN_OR_RETURN(external.length, ParseNumber(key, entry.value()));
     } else if (key != "checksum") {
-      return Status(StatusCode::kMalformed,
-                    fmt::format("external data: found key \"{}\", expected location, offset, length "
-                                "or checksum", base::Printable(key, 40)));
+      return Status(
+          StatusCode::kMalformed,
+          fmt::format("external data: found key \"{}\", expected location, offset, length "
+                      "or checksum",
+                      base::Printable(key, 40)));
     }
   }
   BCTX_RETURN_IF_ERROR(os::CheckPlainName(external.location));

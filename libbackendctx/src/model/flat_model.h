@@ -6,9 +6,9 @@
 // a word on how they were held; Parse(Stored()) gives the same model back, field by field, order,
 // names, doc strings, metadata and unknown fields included.
 //
-// Errors: Malformed (declared sizes against data, bad wire bytes), UnsafePath (a location that leaves
-// the folder), Io (a missing external file), Unimplemented (a construct that cannot be packed, named),
-// ResourceExhausted (limits). The text names file, tensor and field.
+// Errors: Malformed (declared sizes against data, bad wire bytes), UnsafePath (a location that
+// leaves the folder), Io (a missing external file), Unimplemented (a construct that cannot be
+// packed, named), ResourceExhausted (limits). The text names file, tensor and field.
 //
 // Threads: immutable after construction.
 #pragma once
@@ -29,7 +29,7 @@ namespace backendctx::model {
 struct LoadLimits {
   uint64_t model_bytes = (1ull << 31) - 1;  // protobuf's own
   uint64_t tensor_bytes = 1ull << 40;
-  uint32_t graph_depth = 1000;              // If in If in Loop ...
+  uint32_t graph_depth = 1000;  // If in If in Loop ...
 };
 
 // Streams the decoded little-endian bytes of one tensor, in pieces.

@@ -1,8 +1,8 @@
 // Fronts: `.onnx` files derived from a flat graph, partitions, an encoding and the layout.
 //
 // EncodeFront is deterministic and pure. DecodeFront reads any front, edited ones too, without its
-// weights, and tells what a runtime needs: which container it names, each call of our functions, and
-// the structure digest of what that call would run, computed from the front itself.
+// weights, and tells what a runtime needs: which container it names, each call of our functions,
+// and the structure digest of what that call would run, computed from the front itself.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,8 @@ struct FrontTag {
 };
 
 // One partition as an encoding needs it. Node keys as in the manifest; inputs are activations,
-// then weights, then constants. Constants that are copied into bodies (see CallOperands) may be named
-// or left out: the result is the same.
+// then weights, then constants. Constants that are copied into bodies (see CallOperands) may be
+// named or left out: the result is the same.
 struct EncodedPartition {
   std::string id, graph_path, function;
   std::vector<std::string> nodes;
@@ -49,50 +49,51 @@ struct Placement {
 };
 using Layout = std::function<std::optional<Placement>(const Digest&)>;
 
-// The values of the flat graph that the call of this partition passes, in the order of the function's
-// formals: activations, weights, then those constants that become operands. Integer (and string)
-// Constant nodes do not: they are copied into the body.
+// The values of the flat graph that the call of this partition passes, in the order of the
+// function's formals: activations, weights, then those constants that become operands. Integer (and
+// string) Constant nodes do not: they are copied into the body.
 Result<std::vector<std::string>> CallOperands(const FlatModel& flat,
                                               const EncodedPartition& partition);
 
 // Errors: InvalidArgument (a partition that is not closed, not convex or not of this graph),
 // Unimplemented (a construct that the function encoding cannot carry, named), ResourceExhausted (a
 // front beyond protobuf's limit). Bytes that stay inside are read through the flat model's sources.
-Result<std::string> EncodeFront(const FlatModel& flat, const std::vector<EncodedPartition>& partitions,
+Result<std::string> EncodeFront(const FlatModel& flat,
+                                const std::vector<EncodedPartition>& partitions,
                                 const FrontTag& tag, const Layout& layout);
 
 // ---- reading ---------------------------------------------------------------------------------
 
 struct Operand {
   std::string name;
-  int32_t element_type = 0;         // 0: not known from the front
-  bool is_initializer = false;      // or the output of a Constant node
-  std::vector<int64_t> dims;        // of an initializer
-  uint64_t size = 0;                // of an initializer, decoded
+  int32_t element_type = 0;     // 0: not known from the front
+  bool is_initializer = false;  // or the output of a Constant node
+  std::vector<int64_t> dims;    // of an initializer
+  uint64_t size = 0;            // of an initializer, decoded
   std::optional<Placement> placement;
-  std::string location;             // external file, empty when inline
-  std::string bytes;                // inline bytes under 128
-  Digest digest;                    // of an initializer that is inline
+  std::string location;  // external file, empty when inline
+  std::string bytes;     // inline bytes under 128
+  Digest digest;         // of an initializer that is inline
 };
 
 struct Call {
   std::string graph_path, node_name, function;
-  std::string partition;            // attribute, as found
-  std::string structure_digest_hex; // attribute, as found
+  std::string partition;             // attribute, as found
+  std::string structure_digest_hex;  // attribute, as found
   std::vector<Operand> operands;
   std::vector<std::string> outputs;
-  // Of the body that this front would run, constants put back and inner calls inlined; an error when
-  // the function is missing or malformed.
+  // Of the body that this front would run, constants put back and inner calls inlined; an error
+  // when the function is missing or malformed.
   Result<Digest> structure_digest = Status(StatusCode::kInternal, "not computed");
 };
 
 struct DecodedFront {
-  std::optional<FrontTag> tag;  // nothing: a model that is no front of ours
-  std::vector<Call> calls;      // graph by graph, outermost first, in node order
-  std::vector<std::string> functions;         // names of ours, in order
-  std::vector<std::string> model_functions;   // "domain::name" of the others
-  int64_t ir_version = 0, opset = 0;          // opset of the default domain, 0: not imported
-  uint64_t nodes = 0;           // of the main graph and its subgraphs
+  std::optional<FrontTag> tag;               // nothing: a model that is no front of ours
+  std::vector<Call> calls;                   // graph by graph, outermost first, in node order
+  std::vector<std::string> functions;        // names of ours, in order
+  std::vector<std::string> model_functions;  // "domain::name" of the others
+  int64_t ir_version = 0, opset = 0;         // opset of the default domain, 0: not imported
+  uint64_t nodes = 0;                        // of the main graph and its subgraphs
 };
 
 // Errors: Malformed (no model, functions of ours that are recursive, twice there, overloaded or
@@ -102,9 +103,9 @@ struct DecodedFront {
 Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits);
 
 // The body of a partition as a model of its own, typed where the flat graph's types are known: what
-// proofs run and plug-ins are handed. Its inputs are those of CallOperands, in the same order (weights
-// and operand constants are inputs too), its outputs those of the partition; both have the formals'
-// names.
+// proofs run and plug-ins are handed. Its inputs are those of CallOperands, in the same order
+// (weights and operand constants are inputs too), its outputs those of the partition; both have the
+// formals' names.
 Result<std::string> BodyModel(const FlatModel& flat, const EncodedPartition& partition);
 
 }  // namespace backendctx::model

@@ -4,7 +4,8 @@
 //
 // Floating point (and bool) constants become operands: converters that turn a model's weights to
 // fp16 do not look into functions, and a body with an fp32 constant inside would no longer
-// type-check. Integers are copied in when they were Constant nodes: shape inference reads them there.
+// type-check. Integers are copied in when they were Constant nodes: shape inference reads them
+// there.
 #include "model/function_body.h"
 
 #include <fmt/format.h>
@@ -45,9 +46,7 @@ class BodyBuilder {
   Status Fail(StatusCode code, const std::string& text) const {
     return Status(code, fmt::format("partition \"{}\": {}", partition_.id, text));
   }
-  Status Invalid(const std::string& text) const {
-    return Fail(StatusCode::kInvalidArgument, text);
-  }
+  Status Invalid(const std::string& text) const { return Fail(StatusCode::kInvalidArgument, text); }
 
   const NodeProto& Proto(size_t index) const {
     return body_.graph.proto->node(static_cast<int>(index));
@@ -86,8 +85,8 @@ class BodyBuilder {
         return Invalid(fmt::format("node \"{}\" is a Constant", KeyOf(node)));
       }
       BCTX_RETURN_IF_ERROR(CheckOne(node, local));
-      BCTX_RETURN_IF_ERROR(VisitTensors(
-          &node, [&](onnx::TensorProto* tensor, const std::string& place) -> Status {
+      BCTX_RETURN_IF_ERROR(
+          VisitTensors(&node, [&](onnx::TensorProto* tensor, const std::string& place) -> Status {
             if (tensor->data_location() != onnx::TensorProto::EXTERNAL) return OkStatus();
             return Fail(StatusCode::kUnimplemented,
                         fmt::format("{} of {} bytes and more cannot be inside a partition", place,

@@ -28,7 +28,7 @@ struct ConstantPlace {
 
 struct Body {
   GraphPair graph;
-  std::vector<size_t> members;  // indices of the partition's nodes, ascending
+  std::vector<size_t> members;   // indices of the partition's nodes, ascending
   onnx::FunctionProto function;  // complete: formals, nodes, imports
   // Values of the flat graph that the call passes, in the order of the formals, and which of them
   // are activations, the first ones.

@@ -17,9 +17,8 @@ template <typename Message>
 std::vector<const Message*> SortedByName(const google::protobuf::RepeatedPtrField<Message>& list) {
   std::vector<const Message*> sorted;
   for (const Message& message : list) sorted.push_back(&message);
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Message* a, const Message* b) {
-    return a->name() < b->name();
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Message* a, const Message* b) { return a->name() < b->name(); });
   return sorted;
 }
 
@@ -146,8 +145,7 @@ class GraphHasher {
   Status Training(const onnx::TrainingInfoProto& training) {
     BCTX_RETURN_IF_ERROR(Graph(training.initialization()));
     BCTX_RETURN_IF_ERROR(Graph(training.algorithm()));
-    for (const auto* bindings :
-         {&training.initialization_binding(), &training.update_binding()}) {
+    for (const auto* bindings : {&training.initialization_binding(), &training.update_binding()}) {
       stream_.Number(static_cast<uint64_t>(bindings->size()));
       for (const auto& binding : *bindings) {
         stream_.Bytes(binding.key());

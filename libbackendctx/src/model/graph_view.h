@@ -1,9 +1,10 @@
 // A graph as plain structs: what patterns, scope and the structure digest read instead of protobuf.
 //
 // A view is made once from a flat model (graph_view_builder.cc is the only place that turns ONNX
-// messages into it) and never edited; edits are described by plans (scope) and applied to the messages by
-// this folder. Nodes, initializers and values keep the order and the names of the model. A value
-// is named; names are unique within one graph and may be captured by its subgraphs, as in ONNX.
+// messages into it) and never edited; edits are described by plans (scope) and applied to the
+// messages by this folder. Nodes, initializers and values keep the order and the names of the
+// model. A value is named; names are unique within one graph and may be captured by its subgraphs,
+// as in ONNX.
 //
 // Threads: immutable after construction.
 #pragma once
@@ -36,9 +37,9 @@ struct ValueType {
 struct TensorInfo {
   int32_t element_type = 0;
   std::vector<int64_t> dims;
-  uint64_t size = 0;    // bytes, decoded
-  std::string digest;   // 32 raw bytes: SHA-256 of the decoded little-endian elements
-  std::string bytes;    // only when size < kInlineLimit
+  uint64_t size = 0;   // bytes, decoded
+  std::string digest;  // 32 raw bytes: SHA-256 of the decoded little-endian elements
+  std::string bytes;   // only when size < kInlineLimit
 };
 inline constexpr uint64_t kInlineLimit = 128;
 
@@ -60,7 +61,7 @@ struct Attribute {
 };
 
 struct Node {
-  std::string name, op_type, domain;  // domain "" for ai.onnx
+  std::string name, op_type, domain;         // domain "" for ai.onnx
   std::vector<std::string> inputs, outputs;  // "" = absent
   std::vector<Attribute> attributes;
 

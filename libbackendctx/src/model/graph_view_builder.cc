@@ -84,9 +84,9 @@ class Builder {
   Status Fill(const onnx::GraphProto& proto, const onnx::GraphProto& types, int depth,
               GraphView* view, Names* captured) {
     if (depth > kMaxGraphDepth) {
-      return Status(StatusCode::kResourceExhausted,
-                    fmt::format("graph \"{}\": nested deeper than {} graphs", view->path,
-                                kMaxGraphDepth));
+      return Status(
+          StatusCode::kResourceExhausted,
+          fmt::format("graph \"{}\": nested deeper than {} graphs", view->path, kMaxGraphDepth));
     }
     for (const auto& input : proto.input()) {
       view->inputs.push_back(input.name());
@@ -196,8 +196,8 @@ class Builder {
     for (int i = 0; i < proto.attribute_size(); ++i) {
       const bool same = i < types.attribute_size();
       BCTX_RETURN_IF_ERROR(AddAttribute(proto.attribute(i),
-                                        same ? types.attribute(i) : proto.attribute(i), depth,
-                                        view, &node, &reads));
+                                        same ? types.attribute(i) : proto.attribute(i), depth, view,
+                                        &node, &reads));
     }
     reads.erase("");
     for (const std::string& value : reads) view->consumers[value].push_back(index);

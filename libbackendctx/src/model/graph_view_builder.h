@@ -1,12 +1,11 @@
 // ModelProto -> ModelView. Internal to model: it names onnx types.
 #pragma once
 
-#include "backendctx/status.h"
-
 #include <cstdint>
 #include <functional>
 #include <string>
 
+#include "backendctx/status.h"
 #include "model/graph_view.h"
 #include "onnx/onnx_pb.h"
 

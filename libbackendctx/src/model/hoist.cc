@@ -112,7 +112,8 @@ class Hoister {
     auto* types = graph->mutable_value_info();
     types->erase(std::remove_if(types->begin(), types->end(),
                                 [&](const auto& info) {
-                                  return taken_here_.count(info.name()) && !outputs.count(info.name());
+                                  return taken_here_.count(info.name()) &&
+                                         !outputs.count(info.name());
                                 }),
                  types->end());
   }

@@ -17,9 +17,12 @@ constexpr char kWas[] = "was:";
 
 const char* HeldName(Held held) {
   switch (held) {
-    case Held::kRaw: return "raw";
-    case Held::kTyped: return "typed";
-    case Held::kExternal: return "external";
+    case Held::kRaw:
+      return "raw";
+    case Held::kTyped:
+      return "typed";
+    case Held::kExternal:
+      return "external";
   }
   return "";
 }

@@ -88,7 +88,8 @@ class StructureHasher {
     return sorted;
   }
 
-  // Names that a subgraph defines itself are harmless here: an order that respects more is an order.
+  // Names that a subgraph defines itself are harmless here: an order that respects more is an
+  // order.
   static void CollectReads(const Node& node, std::set<std::string>* reads) {
     for (const std::string& input : node.inputs) {
       if (!input.empty()) reads->insert(input);
@@ -109,7 +110,8 @@ class StructureHasher {
            graph.is_input.count(value);
   }
 
-  static void CollectDomains(const std::vector<const Node*>& nodes, std::set<std::string>* domains) {
+  static void CollectDomains(const std::vector<const Node*>& nodes,
+                             std::set<std::string>* domains) {
     for (const Node* node : nodes) {
       domains->insert(node->domain);
       for (const Attribute& attribute : node->attributes) {
@@ -163,9 +165,8 @@ class StructureHasher {
     for (const std::string& input : node.inputs) BCTX_RETURN_IF_ERROR(WriteUse(input));
     std::vector<const Attribute*> attributes;
     for (const Attribute& attribute : node.attributes) attributes.push_back(&attribute);
-    std::stable_sort(attributes.begin(), attributes.end(), [](const auto* a, const auto* b) {
-      return a->name < b->name;
-    });
+    std::stable_sort(attributes.begin(), attributes.end(),
+                     [](const auto* a, const auto* b) { return a->name < b->name; });
     stream_.Number(attributes.size());
     for (const Attribute* attribute : attributes) {
       BCTX_RETURN_IF_ERROR(WriteViewAttribute(node, *attribute));
@@ -330,8 +331,7 @@ class StructureHasher {
 
 Result<Digest> StructureDigest(const ModelView& model, const GraphView& graph,
                                const Region& region) {
-  return Guarded("structure digest",
-                 [&] { return StructureHasher(model, graph).Run(region); });
+  return Guarded("structure digest", [&] { return StructureHasher(model, graph).Run(region); });
 }
 
 }  // namespace backendctx::model

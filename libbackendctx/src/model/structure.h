@@ -19,6 +19,7 @@ struct Region {
   std::vector<std::string> activations, outputs;
 };
 
-Result<Digest> StructureDigest(const ModelView& model, const GraphView& graph, const Region& region);
+Result<Digest> StructureDigest(const ModelView& model, const GraphView& graph,
+                               const Region& region);
 
 }  // namespace backendctx::model

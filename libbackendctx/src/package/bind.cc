@@ -1,5 +1,6 @@
-// Is what the front would run still what was compiled? Asked of each partition of the front, from the
-// front itself: tools that edit models keep our calls and change operands or bodies around them.
+// Is what the front would run still what was compiled? Asked of each partition of the front, from
+// the front itself: tools that edit models keep our calls and change operands or bodies around
+// them.
 
 #include <map>
 
@@ -15,10 +16,11 @@ std::string CompareOperands(const manifest::Partition& partition, const model::C
                        partition.inputs.size());
   }
   for (size_t i = 0; i < call.operands.size(); ++i) {
-    const int32_t found = call.operands[i].element_type, expected = partition.inputs[i].element_type;
+    const int32_t found = call.operands[i].element_type,
+                  expected = partition.inputs[i].element_type;
     if (found != 0 && expected != 0 && found != expected) {
-      return fmt::format("operand '{}' has element type {}, expected {}", call.operands[i].name, found,
-                         expected);
+      return fmt::format("operand '{}' has element type {}, expected {}", call.operands[i].name,
+                         found, expected);
     }
   }
   return "";
@@ -51,7 +53,8 @@ Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
       return Status(StatusCode::kMalformed,
                     fmt::format("node '{}' calls partition '{}', which the manifest does not name",
                                 call.node_name, call.partition),
-                    {.field = call.node_name, .found = call.partition,
+                    {.field = call.node_name,
+                     .found = call.partition,
                      .expected = "a partition of the manifest"});
     }
     const std::string reason = WhyStale(*partition, call);

@@ -16,10 +16,14 @@ namespace package {
 
 container::Kind KindOf(manifest::ContentKind kind) {
   switch (kind) {
-    case manifest::ContentKind::kGraph: return container::Kind::kGraph;
-    case manifest::ContentKind::kBody: return container::Kind::kBody;
-    case manifest::ContentKind::kTensor: return container::Kind::kTensor;
-    case manifest::ContentKind::kBlob: return container::Kind::kBlob;
+    case manifest::ContentKind::kGraph:
+      return container::Kind::kGraph;
+    case manifest::ContentKind::kBody:
+      return container::Kind::kBody;
+    case manifest::ContentKind::kTensor:
+      return container::Kind::kTensor;
+    case manifest::ContentKind::kBlob:
+      return container::Kind::kBlob;
   }
   return container::Kind::kTensor;
 }
@@ -64,9 +68,15 @@ model::EncodedPartition ToEncoded(const manifest::Partition& partition) {
   encoded.structure_digest = partition.structure_digest;
   for (const manifest::BoundaryValue& input : partition.inputs) {
     switch (input.role) {
-      case manifest::ValueRole::kActivation: encoded.activations.push_back(input.name); break;
-      case manifest::ValueRole::kWeight: encoded.weights.push_back(input.name); break;
-      case manifest::ValueRole::kConstant: encoded.constants.push_back(input.name); break;
+      case manifest::ValueRole::kActivation:
+        encoded.activations.push_back(input.name);
+        break;
+      case manifest::ValueRole::kWeight:
+        encoded.weights.push_back(input.name);
+        break;
+      case manifest::ValueRole::kConstant:
+        encoded.constants.push_back(input.name);
+        break;
     }
   }
   for (const manifest::BoundaryValue& output : partition.outputs) {
@@ -85,8 +95,8 @@ Result<Digest> PartitionDigest(const model::FlatModel& flat,
     for (const std::string& key : partition.nodes) {
       const auto producer = graph->producer.find(key);
       if (producer == graph->producer.end()) {
-        return Status(StatusCode::kMalformed,
-                      fmt::format("the graph has no node '{}'", key), {.field = key});
+        return Status(StatusCode::kMalformed, fmt::format("the graph has no node '{}'", key),
+                      {.field = key});
       }
       region.nodes.push_back(producer->second);
     }
@@ -151,20 +161,25 @@ Status CheckContents(const manifest::Manifest& manifest, const container::Index&
     }
     const auto content = named.find({entry.kind, entry.digest});
     if (content == named.end() || content->second != entry.size) {
-      return Status(StatusCode::kMalformed,
-                    fmt::format("the index has a {} of digest {} and {} bytes, which the manifest does "
-                                "not name",
-                                container::KindName(entry.kind), entry.digest.Hex(), entry.size),
-                    {.offset = entry.offset, .field = "index", .found = entry.digest.Hex(),
-                     .expected = "a content of the manifest"});
+      return Status(
+          StatusCode::kMalformed,
+          fmt::format("the index has a {} of digest {} and {} bytes, which the manifest does "
+                      "not name",
+                      container::KindName(entry.kind), entry.digest.Hex(), entry.size),
+          {.offset = entry.offset,
+           .field = "index",
+           .found = entry.digest.Hex(),
+           .expected = "a content of the manifest"});
     }
     ++matched;
   }
   if (matched == named.size()) return OkStatus();
-  return Status(StatusCode::kMalformed,
-                fmt::format("the index holds {} contents, the manifest names {}", matched, named.size()),
-                {.field = "index", .found = std::to_string(matched),
-                 .expected = std::to_string(named.size())});
+  return Status(
+      StatusCode::kMalformed,
+      fmt::format("the index holds {} contents, the manifest names {}", matched, named.size()),
+      {.field = "index",
+       .found = std::to_string(matched),
+       .expected = std::to_string(named.size())});
 }
 
 }  // namespace package

@@ -1,6 +1,6 @@
 // Opening: front, container head, manifest, signatures, in this order, each checked against the one
-// before. The front names the container by the digest of its head and the manifest by its digest, so
-// nothing that is read here can be exchanged without the front saying so.
+// before. The front names the container by the digest of its head and the manifest by its digest,
+// so nothing that is read here can be exchanged without the front saying so.
 
 #include <array>
 
@@ -31,9 +31,12 @@ Status CheckName(const std::string& name, const Digest& index_digest) {
   const std::string expected = "-" + index_digest.Hex().substr(0, 12) + ".bctx";
   if (name.size() > expected.size() && name.ends_with(expected)) return OkStatus();
   return Status(StatusCode::kCorrupt,
-                fmt::format("{}: the container's head has digest {}..., which is not in its name", name,
-                            index_digest.Hex().substr(0, 12)),
-                {.file = name, .offset = 0, .field = "head", .found = index_digest.Hex(),
+                fmt::format("{}: the container's head has digest {}..., which is not in its name",
+                            name, index_digest.Hex().substr(0, 12)),
+                {.file = name,
+                 .offset = 0,
+                 .field = "head",
+                 .found = index_digest.Hex(),
                  .expected = "a head whose digest starts as the name says"});
 }
 
@@ -51,7 +54,8 @@ Status ReadManifest(Package::State* state) {
                   fmt::format("the container's manifest is not the one that the front names: found "
                               "digest {}, expected {}",
                               state->manifest_digest.Hex(), state->decoded->tag->manifest.Hex()),
-                  {.field = "manifest", .found = state->manifest_digest.Hex(),
+                  {.field = "manifest",
+                   .found = state->manifest_digest.Hex(),
                    .expected = state->decoded->tag->manifest.Hex()});
   }
   BCTX_ASSIGN_OR_RETURN(state->manifest,
@@ -68,9 +72,9 @@ Status ReadContainer(os::File file, Package::State* state) {
     BCTX_RETURN_IF_ERROR(CheckName(state->decoded->tag->container, state->reader->index_digest()));
   }
   BCTX_RETURN_IF_ERROR(ReadManifest(state));
-  BCTX_ASSIGN_OR_RETURN(state->trust,
-                        package::CheckSignatures(*state->reader, state->manifest_bytes,
-                                                 state->options.trusted_keys));
+  BCTX_ASSIGN_OR_RETURN(
+      state->trust,
+      package::CheckSignatures(*state->reader, state->manifest_bytes, state->options.trusted_keys));
   return OkStatus();
 }
 
@@ -81,10 +85,11 @@ Status OpenFront(const std::string& path, Package::State* state) {
                         model::DecodeFront(base::AsBytes(bytes), model::LoadLimits{}));
   if (!state->decoded->tag) {
     if (state->decoded->calls.empty()) return OkStatus();  // a plain model
-    return Status(StatusCode::kMalformed,
-                  "the model calls functions of org.backendctx but its metadata names no container; a "
-                  "tool has dropped the metadata: pack the original again",
-                  {.field = model::kFrontProperty, .found = "nothing", .expected = "a front tag"});
+    return Status(
+        StatusCode::kMalformed,
+        "the model calls functions of org.backendctx but its metadata names no container; a "
+        "tool has dropped the metadata: pack the original again",
+        {.field = model::kFrontProperty, .found = "nothing", .expected = "a front tag"});
   }
   state->front = std::move(bytes);
   Result<os::File> file = os::OpenBeside(path, state->decoded->tag->container);
@@ -93,9 +98,10 @@ Status OpenFront(const std::string& path, Package::State* state) {
       ReadContainer(std::move(file).value(), state).InFile(state->decoded->tag->container));
   const std::string& variant = state->decoded->tag->variant;
   if (state->manifest.FindVariant(variant) == nullptr) {
-    return Status(StatusCode::kMalformed,
-                  fmt::format("the front is of variant '{}', which the manifest does not name", variant),
-                  {.field = "variant", .found = variant, .expected = "a variant of the manifest"});
+    return Status(
+        StatusCode::kMalformed,
+        fmt::format("the front is of variant '{}', which the manifest does not name", variant),
+        {.field = "variant", .found = variant, .expected = "a variant of the manifest"});
   }
   BCTX_ASSIGN_OR_RETURN(state->bindings, package::Bind(state->manifest, *state->decoded));
   return OkStatus();
@@ -108,8 +114,8 @@ Result<Package> Package::Open(const std::string& path, const OpenOptions& option
   state->options = options;
   BCTX_ASSIGN_OR_RETURN(os::File file, os::File::Open(path));
   BCTX_ASSIGN_OR_RETURN(const bool is_container, IsContainer(file));
-  const Status status = is_container ? ReadContainer(std::move(file), state.get())
-                                     : OpenFront(path, state.get());
+  const Status status =
+      is_container ? ReadContainer(std::move(file), state.get()) : OpenFront(path, state.get());
   if (!status.ok()) return status.InFile(path);
   return Package(std::move(state));
 }

@@ -1,6 +1,7 @@
-// From a decision to running code. The order of the checks is the point of this file: a blob is read
-// only for a context that was chosen, chosen only if its package is trusted and its partition is what
-// was compiled, and handed to a driver only as a private copy that was compared with its digest.
+// From a decision to running code. The order of the checks is the point of this file: a blob is
+// read only for a context that was chosen, chosen only if its package is trusted and its partition
+// is what was compiled, and handed to a driver only as a private copy that was compared with its
+// digest.
 
 #include "package/runtime.h"
 
@@ -56,8 +57,8 @@ const plugin::Plugin* FindDriver(const std::vector<plugin::Plugin>& drivers,
 }
 
 std::string MemoKey(const manifest::Context& context, const plugin::Plugin& driver) {
-  std::string key = context.blob.Hex() + '\n' + driver.path() + '\n' + driver.version() + '\n' +
-                    context.entry;
+  std::string key =
+      context.blob.Hex() + '\n' + driver.path() + '\n' + driver.version() + '\n' + context.entry;
   for (const manifest::KeyValue& option : context.options) {
     key += '\n' + option.key + '=' + option.value;
   }
@@ -72,9 +73,9 @@ Result<plugin::Kernel> LoadOnce(const manifest::Context& context, const plugin::
   const std::lock_guard<std::mutex> lock(mutex);
   const std::string key = MemoKey(context, driver);
   if (const auto known = kernels->find(key); known != kernels->end()) return known->second;
-  BCTX_ASSIGN_OR_RETURN(plugin::Kernel kernel,
-                        plugin::Kernel::Load(driver, base::AsBytes(blob), context.entry,
-                                             context.options));
+  BCTX_ASSIGN_OR_RETURN(
+      plugin::Kernel kernel,
+      plugin::Kernel::Load(driver, base::AsBytes(blob), context.entry, context.options));
   kernels->emplace(key, kernel);
   return kernel;
 }
@@ -117,7 +118,8 @@ Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profi
   while (true) {
     const size_t before = refused.size();
     Selection selection;
-    selection.decisions = backendctx::Decide(Candidates(package, backends, refused), profile, policy);
+    selection.decisions =
+        backendctx::Decide(Candidates(package, backends, refused), profile, policy);
     BCTX_RETURN_IF_ERROR(LoadChosen(package, drivers, &selection, &refused));
     if (refused.size() == before) return selection;
   }
@@ -125,8 +127,9 @@ Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profi
 
 }  // namespace package
 
-std::vector<Decision> Package::Decide(const HostProfile& profile, const Policy& policy,
-                                      const std::optional<std::vector<std::string>>& drivers) const {
+std::vector<Decision> Package::Decide(
+    const HostProfile& profile, const Policy& policy,
+    const std::optional<std::vector<std::string>>& drivers) const {
   return backendctx::Decide(package::Candidates(*this, drivers, {}), profile, policy);
 }
 

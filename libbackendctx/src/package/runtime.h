@@ -18,14 +18,14 @@
 namespace backendctx::package {
 
 struct LoadedContext {
-  const manifest::Context* context = nullptr;      // of the package, which must outlive it
+  const manifest::Context* context = nullptr;  // of the package, which must outlive it
   const manifest::Partition* partition = nullptr;
   plugin::Kernel kernel;
 };
 
 struct Selection {
-  std::vector<Decision> decisions;     // what failed to load is rejected here, with its reason
-  std::vector<LoadedContext> loaded;   // at most one for each partition
+  std::vector<Decision> decisions;    // what failed to load is rejected here, with its reason
+  std::vector<LoadedContext> loaded;  // at most one for each partition
 };
 
 // Malformed and Corrupt stop; Incompatible, Untrusted and stale are decisions.

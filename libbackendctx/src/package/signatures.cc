@@ -27,8 +27,8 @@ Result<Trust> CheckSignatures(const container::Reader& reader, const std::string
     PublicKey key;
     const std::string& carried = envelope.signatures[i].public_key;  // 32 bytes: Verify has looked
     std::copy_n(carried.begin(), std::min(carried.size(), key.bytes.size()), key.bytes.begin());
-    trust.signatures.push_back({judged[i].key_id,
-                                known ? SignatureState::kTrusted : SignatureState::kUnknownKey, key});
+    trust.signatures.push_back(
+        {judged[i].key_id, known ? SignatureState::kTrusted : SignatureState::kUnknownKey, key});
     trust.trusted = trust.trusted || known;
   }
   if (!trust.trusted) {

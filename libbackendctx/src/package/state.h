@@ -17,9 +17,9 @@ namespace backendctx {
 struct Package::State {
   OpenOptions options;
   std::string front_path, container_path;
-  std::string front;                             // its bytes; empty without a container
-  std::optional<model::DecodedFront> decoded;    // nothing for a bare container
-  std::optional<container::Reader> reader;       // nothing for a plain model
+  std::string front;                           // its bytes; empty without a container
+  std::optional<model::DecodedFront> decoded;  // nothing for a bare container
+  std::optional<container::Reader> reader;     // nothing for a plain model
   std::string manifest_bytes;
   manifest::Manifest manifest;
   Digest manifest_digest;

@@ -1,8 +1,9 @@
 // Verify: every byte of a package accounted for, integrity to the end before trust is judged.
 //
-// What Open has checked (head, manifest, signatures, index against manifest) is listed first. Then the
-// stored graph is read and its meaning compared with the signed digests, the front is made again from
-// it and compared byte for byte, and every content and every gap of the container is read.
+// What Open has checked (head, manifest, signatures, index against manifest) is listed first. Then
+// the stored graph is read and its meaning compared with the signed digests, the front is made
+// again from it and compared byte for byte, and every content and every gap of the container is
+// read.
 
 #include <algorithm>
 
@@ -60,11 +61,13 @@ class Verifier {
 
   Status CheckMeaning(const manifest::Variant& variant, const model::FlatModel& flat) const {
     if (flat.graph_digest() != variant.graph_digest) {
-      return Status(StatusCode::kCorrupt,
-                    fmt::format("graph of variant '{}': found graph digest {}, expected {}",
-                                variant.name, flat.graph_digest().Hex(), variant.graph_digest.Hex()),
-                    {.field = "graph_digest", .found = flat.graph_digest().Hex(),
-                     .expected = variant.graph_digest.Hex()});
+      return Status(
+          StatusCode::kCorrupt,
+          fmt::format("graph of variant '{}': found graph digest {}, expected {}", variant.name,
+                      flat.graph_digest().Hex(), variant.graph_digest.Hex()),
+          {.field = "graph_digest",
+           .found = flat.graph_digest().Hex(),
+           .expected = variant.graph_digest.Hex()});
     }
     for (const model::TensorContent& tensor : flat.tensors()) {
       const container::Entry* entry = state_.reader->Find(container::Kind::kTensor, tensor.digest);
@@ -88,7 +91,8 @@ class Verifier {
     return Status(StatusCode::kCorrupt,
                   fmt::format("partition {}: found structure digest {}, expected {}", partition.id,
                               digest->Hex(), partition.structure_digest.Hex()),
-                  {.field = "structure_digest", .found = digest->Hex(),
+                  {.field = "structure_digest",
+                   .found = digest->Hex(),
                    .expected = partition.structure_digest.Hex()});
   }
 
@@ -114,14 +118,18 @@ class Verifier {
     if (!encoded) return AsClaim(encoded.status());
     const std::string& made = *encoded;
     if (made == state_.front) return OkStatus();
-    const auto pair = std::mismatch(made.begin(), made.end(), state_.front.begin(), state_.front.end());
+    const auto pair =
+        std::mismatch(made.begin(), made.end(), state_.front.begin(), state_.front.end());
     const auto offset = static_cast<unsigned long long>(pair.first - made.begin());
-    return Status(StatusCode::kCorrupt,
-                  fmt::format("offset {}: the front is not what this package's contents give: it was "
-                              "edited; restore the model and pack it again",
-                              offset),
-                  {.offset = offset, .field = "front", .found = fmt::format("{} bytes", state_.front.size()),
-                   .expected = fmt::format("{} bytes made from the contents", made.size())});
+    return Status(
+        StatusCode::kCorrupt,
+        fmt::format("offset {}: the front is not what this package's contents give: it was "
+                    "edited; restore the model and pack it again",
+                    offset),
+        {.offset = offset,
+         .field = "front",
+         .found = fmt::format("{} bytes", state_.front.size()),
+         .expected = fmt::format("{} bytes made from the contents", made.size())});
   }
 
   void CheckBytes() {
@@ -136,8 +144,8 @@ class Verifier {
       done += entry.stored_size;
       if (options_.progress) options_.progress(done, total);
     }
-    Add("contents", status, fmt::format("{} bytes in {} entries agree with their digests", total,
-                                        entries.size()));
+    Add("contents", status,
+        fmt::format("{} bytes in {} entries agree with their digests", total, entries.size()));
     Add("gaps", state_.reader->CheckGaps(), "bytes between entries are zero");
   }
 
@@ -156,7 +164,7 @@ class Verifier {
       for (const manifest::Context& context : state_.manifest.contexts) {
         if (context.proof.passed || !status.ok()) continue;
         status = Status(StatusCode::kIncompatible, fmt::format("context {} was not proved: {}",
-                                                              context.id, context.proof.reason));
+                                                               context.id, context.proof.reason));
       }
       Add("proved", status, "every context was proved");
     }
@@ -166,7 +174,8 @@ class Verifier {
                                      [&](const auto& context) { return context.target == target; });
       Add("target " + target,
           found ? OkStatus()
-                : Status(StatusCode::kIncompatible, fmt::format("no context is for target {}", target)),
+                : Status(StatusCode::kIncompatible,
+                         fmt::format("no context is for target {}", target)),
           "there are contexts for it");
     }
   }

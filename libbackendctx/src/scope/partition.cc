@@ -143,10 +143,11 @@ class Spanner {
             if (graph_.sorted && next > partition_.nodes.back()) continue;
             if (reached.emplace(next, reached.at(index)).second) pending.push_back(next);
           } else if (!members_.count(index)) {
-            return Invalid(fmt::format("not convex: a path leaves at node \"{}\" and comes back at "
-                                       "node \"{}\" through node \"{}\"",
-                                       graph_.nodes[reached.at(index)].Key(),
-                                       graph_.nodes[next].Key(), graph_.nodes[index].Key()));
+            return Invalid(
+                fmt::format("not convex: a path leaves at node \"{}\" and comes back at "
+                            "node \"{}\" through node \"{}\"",
+                            graph_.nodes[reached.at(index)].Key(), graph_.nodes[next].Key(),
+                            graph_.nodes[index].Key()));
           }
         }
       }
@@ -161,7 +162,8 @@ class Spanner {
 };
 
 // The item that each node belongs to: a partition's number, or one behind for each node alone.
-Result<std::vector<size_t>> Items(const GraphView& graph, const std::vector<Partition>& partitions) {
+Result<std::vector<size_t>> Items(const GraphView& graph,
+                                  const std::vector<Partition>& partitions) {
   constexpr size_t kNone = static_cast<size_t>(-1);
   std::vector<size_t> item(graph.nodes.size(), kNone);
   for (size_t p = 0; p < partitions.size(); ++p) {
@@ -169,11 +171,11 @@ Result<std::vector<size_t>> Items(const GraphView& graph, const std::vector<Part
       if (index >= item.size()) return Invalid(fmt::format("partition {}: no node {}", p, index));
       if (item[index] != kNone) {
         const Partition& other = partitions[item[index]];
-        return Invalid(fmt::format("node \"{}\": in the partition of node \"{}\" and in that of "
-                                   "node \"{}\"",
-                                   graph.nodes[index].Key(),
-                                   graph.nodes[other.nodes.front()].Key(),
-                                   graph.nodes[partitions[p].nodes.front()].Key()));
+        return Invalid(
+            fmt::format("node \"{}\": in the partition of node \"{}\" and in that of "
+                        "node \"{}\"",
+                        graph.nodes[index].Key(), graph.nodes[other.nodes.front()].Key(),
+                        graph.nodes[partitions[p].nodes.front()].Key()));
       }
       item[index] = p;
     }
@@ -207,8 +209,10 @@ Status Cycle(const GraphView& graph, const std::vector<Partition>& partitions,
     if (waits[p] > 0) stuck.push_back(graph.nodes[partitions[p].nodes.front()].Key());
   }
   if (stuck.size() < 2) return Invalid("the graph has a cycle");
-  return Invalid(fmt::format("partitions wait for each other: that of node \"{}\" and that of node "
-                             "\"{}\"", stuck[0], stuck[1]));
+  return Invalid(
+      fmt::format("partitions wait for each other: that of node \"{}\" and that of node "
+                  "\"{}\"",
+                  stuck[0], stuck[1]));
 }
 
 }  // namespace

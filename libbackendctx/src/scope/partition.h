@@ -1,9 +1,9 @@
 // Partitions and covers over a graph: the rules that make a set of nodes one function.
 //
-// A partition is closed under the inputs that it names, convex (no path leaves it and comes back) and
-// has no constant on its boundary: what its nodes read of initializers and Constant nodes becomes
-// weights (128 bytes and more) and constants (less). A scope's partitions are disjoint, and the graph
-// with each of them contracted to one node is acyclic.
+// A partition is closed under the inputs that it names, convex (no path leaves it and comes back)
+// and has no constant on its boundary: what its nodes read of initializers and Constant nodes
+// becomes weights (128 bytes and more) and constants (less). A scope's partitions are disjoint, and
+// the graph with each of them contracted to one node is acyclic.
 #pragma once
 
 #include <string>
@@ -19,10 +19,10 @@ struct Partition {
   std::vector<std::string> activations, weights, constants, outputs;
 };
 
-// The partition that a set of nodes spans, boundary worked out: activations, weights and constants in
-// order of first use, outputs in node order. InvalidArgument when the set is empty or not convex, a
-// Constant node is in it, or a name is captured by a subgraph of a node inside from a node outside in
-// a way that cannot be an input.
+// The partition that a set of nodes spans, boundary worked out: activations, weights and constants
+// in order of first use, outputs in node order. InvalidArgument when the set is empty or not
+// convex, a Constant node is in it, or a name is captured by a subgraph of a node inside from a
+// node outside in a way that cannot be an input.
 Result<Partition> Span(const model::GraphView& graph, std::vector<size_t> nodes);
 
 // Disjointness and acyclicity after contraction; the message names two nodes.

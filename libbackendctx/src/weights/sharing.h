@@ -1,7 +1,7 @@
 // Sharing weights: every content once, however many tensors hold it.
 //
-// The levels are lossless and tried in order; this version has the first, equal bytes. What comes out
-// is what is stored and what that saved, by level.
+// The levels are lossless and tried in order; this version has the first, equal bytes. What comes
+// out is what is stored and what that saved, by level.
 #pragma once
 
 #include <cstdint>

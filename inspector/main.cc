@@ -1,9 +1,12 @@
 #include <backendctx/version.h>
 #include <fmt/format.h>
 
+#include <csignal>
+
 #include "inspector/verbs.h"
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error like any other
   using namespace backendctx;
   const std::string version = fmt::format("bctx-inspect {}\nonnx {}\nONNX Runtime API {}",
                                           LibraryVersion(), BCTX_ONNX_VERSION, BCTX_ORT_API);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -17,6 +18,8 @@
 
 namespace backendctx::tools {
 namespace {
+
+constexpr uint64_t kMostSequence = (uint64_t{1} << 53) - 1;  // what JSON readers hold exactly
 
 struct Flags {
   std::string model, output, report, key, key_variable, compress = "none", encoding = "function";
@@ -149,8 +152,26 @@ Result<PackReport> RunPack(Flags* flags, std::string* signer) {
   return Pack(flags->model, flags->output, flags->options);
 }
 
+// The report is an output: no file that the verb reads, and none that is there already.
+Status CheckReport(const Flags& flags) {
+  std::error_code none;
+  if (flags.report.empty() || !std::filesystem::exists(flags.report, none)) return OkStatus();
+  for (const std::string& other : {flags.model, flags.output, flags.key}) {
+    if (!other.empty() && std::filesystem::equivalent(flags.report, other, none)) {
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("report '{}' is a file that pack uses", flags.report),
+                    {.file = flags.report});
+    }
+  }
+  if (flags.options.force) return OkStatus();
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("{}: exists already; --force replaces it", flags.report),
+                {.file = flags.report});
+}
+
 int PackVerb(Flags* flags) {
   std::string signer;
+  if (const Status usable = CheckReport(*flags); !usable.ok()) return Fail(usable);
   const Result<PackReport> report = RunPack(flags, &signer);
   if (!report) return Fail(report.error());
   const Json json = PackReportJson(*report, flags->model, signer, flags->options.dry_run);
@@ -194,6 +215,7 @@ void AddPack(CommandLine& line) {
   verb->add_option("--name", options.name, "of the package (the model's file name)")
       ->type_name("NAME");
   verb->add_option("--sequence", options.sequence, "grows with each release of a name (0)")
+      ->check(CLI::Range(uint64_t{0}, kMostSequence))
       ->type_name("N");
   verb->add_option("--plugin", options.plugins, "one more backend plug-in")
       ->allow_extra_args(false)

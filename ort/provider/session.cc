@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "base/os/file.h"
@@ -238,6 +239,17 @@ void ProviderSession::WriteReport() {
   if (!options_ || options_->report.empty()) return;
   std::string json = ReportJson(plan_ ? &*plan_ : nullptr, observed_);
   if (json == written_) return;
+  for (const std::string& input :
+       {observed_.model, plan_ && plan_->package ? plan_->package->container_path() : ""}) {
+    std::error_code none;
+    if (!std::filesystem::equivalent(options_->report, input, none)) continue;
+    if (fatal_.ok()) {
+      fatal_ = Status(
+          StatusCode::kInvalidArgument,
+          fmt::format("provider option report: '{}' is a part of the package", options_->report));
+    }
+    return;
+  }
   const Status status = os::WriteFile(options_->report, json, os::AtomicFile::kReplace);
   written_ = std::move(json);
   if (status.ok()) return;

@@ -78,7 +78,7 @@ void InvertSums(Emitter& e, Value* sum) {
     Value* at = ir.At(sum, int64_t{4} * v * ir.lanes());
     Value* total = ir.LoadVec(at);
     Value* inverse = ir.b().CreateFDiv(ir.VecOf(1.F), total);
-    if (e.plan.masked_row == BCTX_MASKED_ROW_ZERO) {
+    if (e.plan.masked_row != BCTX_MASKED_ROW_NAN) {
       Value* none = ir.b().CreateFCmpOEQ(total, ir.VecOf(0.F));
       inverse = ir.b().CreateSelect(none, ir.VecOf(0.F), inverse);
     }

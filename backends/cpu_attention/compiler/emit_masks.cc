@@ -4,6 +4,8 @@
 // adjacent or not. It is looked at first, as it lies: most blocks of most masks are all zero (or
 // all true), and then neither the transposition nor the score step has to run. The look costs one
 // load and one OR for each vector, the transposition about five times that.
+#include <limits>
+
 #include "compiler/emit.h"
 #include "compiler/math.h"
 
@@ -34,7 +36,14 @@ Value* Mask::Load(Value* row, Value* index, int width) {
   auto type = [&](llvm::Type* element) -> llvm::Type* {
     return width == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(width));
   };
-  if (add()) return ir().LoadUnaligned(type(ir().f32()), ir().AtFloat(row, index));
+  if (add()) {
+    Value* addend = ir().LoadUnaligned(type(ir().f32()), ir().AtFloat(row, index));
+    if (e.plan.masked_row != BCTX_MASKED_ROW_ZERO_BIAS) return addend;
+    auto constant = [&](double value) { return llvm::ConstantFP::get(addend->getType(), value); };
+    Value* masks = ir().b().CreateFCmpOLE(addend, constant(std::numeric_limits<float>::lowest()));
+    return ir().b().CreateSelect(masks, llvm::ConstantFP::getInfinity(addend->getType(), true),
+                                 addend);
+  }
   Value* bytes = ir().LoadUnaligned(type(ir().i8()), ir().At(row, index));
   Value* keep = ir().b().CreateICmpNE(bytes, llvm::Constant::getNullValue(bytes->getType()));
   auto* infinity = llvm::ConstantFP::getInfinity(type(ir().f32()), true);

@@ -178,7 +178,8 @@ Outcome MakePlan(const bctx_partition& partition, const Target& target, const Tu
   if (!(attention.softcap >= 0) || !std::isfinite(attention.softcap)) {
     return Unsupported("softcap is negative or not finite");
   }
-  if (attention.masked_row != BCTX_MASKED_ROW_NAN && attention.masked_row != BCTX_MASKED_ROW_ZERO) {
+  if (attention.masked_row < BCTX_MASKED_ROW_NAN ||
+      attention.masked_row > BCTX_MASKED_ROW_ZERO_BIAS) {
     return Unsupported("masked row rule " + Number(attention.masked_row) + " is not known");
   }
   plan->q_heads = attention.q_heads;
@@ -277,7 +278,7 @@ std::string Print(const Plan& plan) {
   }
   if (plan.causal) out += "keep where key <= query\n";
   out += "softmax, a masked row gives ";
-  out += plan.masked_row == BCTX_MASKED_ROW_ZERO ? "zero\n" : "nan\n";
+  out += plan.masked_row == BCTX_MASKED_ROW_NAN ? "nan\n" : "zero\n";
   out += "weights.v over " + Number(plan.v_head_size) + " channels\n";
   out += "store " + operand("y", plan.y);
   out += "tile " + Number(plan.q_tile()) + " rows, " + Number(plan.q_tiles) + " tiles, " +

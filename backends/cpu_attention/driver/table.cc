@@ -71,7 +71,7 @@ Outcome CheckTable(const KernelTable& table) {
     return Malformed("table: scratch of " + std::to_string(table.scratch_bytes) + " bytes");
   }
   if ((table.causal != 0 && table.causal != 1) || table.masked_row < BCTX_MASKED_ROW_NAN ||
-      table.masked_row > BCTX_MASKED_ROW_ZERO) {
+      table.masked_row > BCTX_MASKED_ROW_ZERO_BIAS) {
     return Malformed("table: flags");
   }
   if (!std::isfinite(table.scale) || !std::isfinite(table.softcap) || table.softcap < 0) {

@@ -87,8 +87,10 @@ typedef struct bctx_attention_mask {
 
 /* What a row gives whose every key is masked with minus infinity. */
 typedef enum bctx_masked_row {
-  BCTX_MASKED_ROW_NAN = 0, /* plain softmax */
-  BCTX_MASKED_ROW_ZERO = 1 /* the Attention operator; exporters that guard with IsNaN */
+  BCTX_MASKED_ROW_NAN = 0,      /* plain softmax */
+  BCTX_MASKED_ROW_ZERO = 1,     /* exporters that guard with IsNaN */
+  BCTX_MASKED_ROW_ZERO_BIAS = 2 /* the Attention operator: zero, and an additive mask of the lowest
+                                   finite value or less masks its key as minus infinity does */
 } bctx_masked_row;
 
 #define BCTX_MAX_MASKS 2

@@ -61,6 +61,7 @@ std::string GroupKey(const Region& region) {
   key += fmt::format("|{} {} {} {} {:a} {:a} {} {}", attention.q_heads, attention.kv_heads,
                      attention.qk_head_size, attention.v_head_size, attention.scale,
                      attention.softcap, attention.causal, attention.zero_masked_rows);
+  key += attention.lowest_masks ? "|bias" : "";
   for (const manifest::BoundaryValue& input : region.partition.inputs) {
     key +=
         fmt::format("|{} {} {}", static_cast<int>(input.role), input.element_type, input.has_shape);

@@ -102,7 +102,9 @@ Status PartitionForPlugin::FillAttention(const patterns::Attention& from) {
   attention_.scale = from.scale;
   attention_.softcap = from.softcap;
   attention_.causal = from.causal ? 1 : 0;
-  attention_.masked_row = from.zero_masked_rows ? BCTX_MASKED_ROW_ZERO : BCTX_MASKED_ROW_NAN;
+  attention_.masked_row = from.lowest_masks       ? BCTX_MASKED_ROW_ZERO_BIAS
+                          : from.zero_masked_rows ? BCTX_MASKED_ROW_ZERO
+                                                  : BCTX_MASKED_ROW_NAN;
   if (from.masks.size() > BCTX_MAX_MASKS) {
     return Status(StatusCode::kInternal,
                   fmt::format("{} has {} masks", source_.id, from.masks.size()));

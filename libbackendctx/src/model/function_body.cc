@@ -23,6 +23,12 @@
 namespace backendctx::model {
 namespace {
 
+// In a function, ONNX Runtime knows the default domain by its short name alone.
+template <typename Message>
+void OnlyShortDefault(Message* message) {
+  if (message->domain() == "ai.onnx") message->set_domain("");
+}
+
 using onnx::NodeProto;
 
 class BodyBuilder {
@@ -258,6 +264,7 @@ class BodyBuilder {
       const auto [at, added] = imports.emplace(DomainOf(import.domain()), import.version());
       if (added) {
         *body_.function.add_opset_import() = import;
+        OnlyShortDefault(&*body_.function.mutable_opset_import()->rbegin());
       } else if (at->second != import.version()) {
         return Fail(StatusCode::kUnimplemented,
                     fmt::format("two versions of domain \"{}\" are imported", import.domain()));
@@ -293,11 +300,16 @@ class BodyBuilder {
   }
 
   Result<Body> AddNodes() {
-    for (const auto& [place, value] : body_.copied) *body_.function.add_node() = *place.node;
+    for (const auto& [place, value] : body_.copied) {
+      NodeProto* copied = body_.function.add_node();
+      *copied = *place.node;
+      OnlyShortDefault(copied);
+    }
     BCTX_ASSIGN_OR_RETURN(const std::vector<size_t> order, Order());
     for (const size_t i : order) {
       NodeProto* node = body_.function.add_node();
       *node = Proto(body_.members[i]);
+      OnlyShortDefault(node);
       RenameReads(renames_, node);
       for (std::string& output : *node->mutable_output()) {
         if (const auto found = renames_.find(output); found != renames_.end()) {

@@ -219,6 +219,23 @@ Status Package::Restore(const std::string& output, const std::string& variant, b
     return Status(StatusCode::kInvalidArgument,
                   fmt::format("{}: a plain model has nothing to restore", state_->front_path));
   }
+  for (const std::string& input : {state_->front_path, state_->container_path}) {
+    const Result<os::File> from = os::File::Open(input), to = os::File::Open(output);
+    if (!from || !to) continue;
+    BCTX_ASSIGN_OR_RETURN(const os::FileIdentity one, from->Identity());
+    BCTX_ASSIGN_OR_RETURN(const os::FileIdentity other, to->Identity());
+    if (one.SameFile(other)) {
+      return Status(
+          StatusCode::kInvalidArgument,
+          fmt::format("output '{}' is a part of the package; an input file is never modified",
+                      output),
+          {.file = output});
+    }
+  }
+  if (!force && os::Exists(output)) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("{}: exists already; --force replaces it", output), {.file = output});
+  }
   BCTX_ASSIGN_OR_RETURN(
       const model::FlatModel flat,
       package::OpenGraph(*state_, variant.empty() ? state_->VariantName() : variant));

@@ -55,6 +55,8 @@ struct Attention {
   float scale = 1;
   float softcap = 0;
   bool causal = false;
+  bool lowest_masks =
+      false;  // an addend of the lowest finite value masks as -inf does: the operator
   bool zero_masked_rows = false;         // a row whose every key is -inf gives 0, else NaN
   std::vector<Mask> masks;               // at most 2
   std::vector<InputShape> input_shapes;  // one for each of `inputs`

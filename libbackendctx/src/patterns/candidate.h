@@ -20,6 +20,7 @@ struct Candidate {
   double softcap = 0;
   bool causal = false;
   bool zero_masked_rows = false;
+  bool lowest_masks = false;
   std::string y;        // what the core gives
   bool packed = false;  // rank 3 tensors with heads and channels on one axis
 };

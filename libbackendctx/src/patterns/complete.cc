@@ -278,6 +278,7 @@ class Completion {
     found->softcap = static_cast<float>(candidate_.softcap);
     found->causal = candidate_.causal;
     found->zero_masked_rows = candidate_.zero_masked_rows;
+    found->lowest_masks = candidate_.lowest_masks;
     found->masks = candidate_.masks;
   }
 

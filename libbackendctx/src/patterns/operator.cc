@@ -126,6 +126,7 @@ std::optional<Candidate> MatchAttentionOperator(const GraphView& graph, Facts* f
   if (candidate.softcap < 0) return fail("the softcap is negative");
   candidate.causal = node.Int("is_causal", 0) != 0;
   candidate.zero_masked_rows = true;
+  candidate.lowest_masks = true;  // "fully masked" is decided on the additive bias
   if (Has(node.inputs, kMask)) {
     const bool is_bool = facts->Of(node.inputs[kMask]).type == kBool;
     candidate.masks = {{node.inputs[kMask], is_bool ? Mask::Kind::kKeep : Mask::Kind::kAdd}};

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/os/descriptor.h"
 #include "base/os/file.h"
 
 namespace backendctx::os {
@@ -55,6 +57,10 @@ void AtomicFile::Discard() {
 Result<AtomicFile> AtomicFile::Create(const std::string& target, Existing existing, uint32_t mode) {
   if (IsFolder(target)) return ErrnoStatus(target, "create", EISDIR);
   if (existing == kMustBeNew && Exists(target)) return ErrnoStatus(target, "create", EEXIST);
+  struct stat info{};
+  if (stat(target.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return UnsafePath(target, "a device or a pipe", "a regular file, or none");
+  }
   // A process that was killed may have left a file of the same name behind; a few tries pass it.
   for (int tries = 0; tries < 100; ++tries) {
     std::string temporary = TemporaryName(target);

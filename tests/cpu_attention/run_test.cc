@@ -83,6 +83,31 @@ TEST_CASE("rows masked with minus infinity are zero or nan as asked", "[run]") {
   }
 }
 
+TEST_CASE("where the bias decides, the lowest value masks as minus infinity does", "[run]") {
+  Problem problem;
+  problem.masks = {BCTX_MASK_ADD};
+  Inputs lowest = Simple(problem, 30, 200);
+  for (size_t i = 0; i < lowest.masks[0].floats.size(); ++i) {
+    const bool masked = (i / 200) % 3 == 0 || i % 200 < 100;
+    lowest.masks[0].floats[i] = masked ? kLowest : 0.5F;
+  }
+  Inputs infinite = lowest;
+  for (float& addend : infinite.masks[0].floats) {
+    if (addend == kLowest) addend = -kInfinity;
+  }
+  const auto run = [](const Problem& of, Inputs in) {
+    const Blob blob = CompileHere(of);
+    Runner runner(*DriverPlugin(), blob);
+    bctx_code code = BCTX_OK;
+    return runner.Run(of, in, 1, &code);
+  };
+  problem.masked_row = BCTX_MASKED_ROW_ZERO_BIAS;
+  const std::vector<float> by_bias = run(problem, lowest);
+  problem.masked_row = BCTX_MASKED_ROW_ZERO;
+  CHECK(by_bias == run(problem, infinite));
+  CHECK(by_bias != run(problem, lowest));
+}
+
 TEST_CASE("a row masked with the finite value attends to all keys alike", "[run]") {
   Problem problem;
   problem.masks = {BCTX_MASK_ADD};

@@ -43,6 +43,7 @@ Result<std::string> Head(const Package& package, const std::string& file) {
                              HumanBytes(weights.stored_bytes), HumanBytes(weights.saved_equal)));
   }
   text += Line("signed", TrustText(package));
+  text += Line("checked", "head, manifest, signatures; contents were not hashed: see verify");
   return text;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <memory>
 
@@ -38,19 +39,46 @@ struct AddFlags {
   bool yes = false;
 };
 
-// A .pub file has one key, a package all that signed it.
+constexpr const char* kExpected = "the public key of a signer (FILE.pub) or a package";
+
+Status NoSource(const std::string& source, const std::string& found) {
+  return Status(StatusCode::kMalformed,
+                fmt::format("{}: found {}, expected {}", source, found, kExpected),
+                {.file = source, .field = "public key", .found = found, .expected = kExpected});
+}
+
+// Key files are text, whatever they are called; folders and packages are not.
+bool LooksLikeKey(const std::string& source) {
+  std::ifstream file(source);
+  std::string start(32, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  return start.starts_with("backendctx-ed25519 ") || start.starts_with("-----BEGIN ");
+}
+
+Result<Package> OpenSource(const std::string& source) {
+  Result<Package> package = Package::Open(source, {});
+  if (package && !package->has_container()) return NoSource(source, "a plain ONNX model");
+  if (!package && package.error().code() == StatusCode::kMalformed &&
+      package.error().detail().field == "model") {
+    return NoSource(source, "a file of another kind");
+  }
+  return package;
+}
+
+// A key file has its keys, a package all that signed it.
 Result<std::vector<PublicKey>> KeysOf(const std::string& source, bool* from_package) {
-  *from_package = !source.ends_with(".pub");
+  *from_package = !source.ends_with(".pub") && !LooksLikeKey(source);
   if (!*from_package) return TrustedKeys({source});
-  BCTX_ASSIGN_OR_RETURN(const Package package, Package::Open(source, {}));
+  BCTX_ASSIGN_OR_RETURN(const Package package, OpenSource(source));
   std::vector<PublicKey> keys;
   for (const Signature& signature : package.trust().signatures) {
     keys.push_back(signature.public_key);
     keys.back().comment = fmt::format("from {}", Escape(source));
   }
   if (!keys.empty()) return keys;
-  return Status(StatusCode::kUntrusted, fmt::format("{}: nobody signed this package", source),
-                {.file = source});
+  return Status(
+      StatusCode::kUntrusted, fmt::format("{}: nobody signed this package", source),
+      {.file = source, .field = "signatures", .found = "no signature", .expected = "a signature"});
 }
 
 // A file of a key is a choice already; a key out of a package is confirmed.

@@ -3,6 +3,7 @@
 #include <backendctx/package.h>
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "packager/verbs.h"
@@ -17,14 +18,26 @@ struct Flags {
   bool force = false;
 };
 
+// As pack names what it writes: what is read as a model is called one.
+Status CheckName(const std::string& output) {
+  const std::string name = std::filesystem::path(output).filename();
+  if (name.ends_with(".onnx") && name != ".onnx") return OkStatus();
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("output '{}' must be named NAME.onnx", output));
+}
+
 Status Restore(const Flags& flags) {
+  BCTX_RETURN_IF_ERROR(CheckName(flags.output));
   OpenOptions options;
   BCTX_ASSIGN_OR_RETURN(options.trusted_keys, TrustedKeys({}));
   BCTX_ASSIGN_OR_RETURN(const Package package, Package::Open(flags.package, options));
   if (!package.has_container()) {
     return Status(StatusCode::kMalformed,
                   fmt::format("{}: found a plain ONNX model, expected a package", flags.package),
-                  {.file = flags.package});
+                  {.file = flags.package,
+                   .field = "package",
+                   .found = "a plain ONNX model",
+                   .expected = "a package"});
   }
   if (!package.trust().trusted) Warn(Escape(package.trust().reason));
   return package.Restore(flags.output, flags.variant, flags.force);

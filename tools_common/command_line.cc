@@ -94,7 +94,8 @@ int CommandLine::Run(int argc, char** argv) {
     code = Fail(Status(StatusCode::kInternal, error.what()));
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    const int failed = Fail(Status(StatusCode::kIo, "stdout: the result could not be written"));
+    const int failed = Fail(
+        Status(StatusCode::kIo, "stdout: the result could not be written", {.field = "stdout"}));
     if (code == 0) code = failed;
   }
   return code;

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "tools_common/hints.h"
 #include "tools_common/text.h"
 
 namespace backendctx::tools {
@@ -29,32 +30,6 @@ bool WantsColor(const std::string& choice, int file) {
   const char* term = std::getenv("TERM");
   if (no_color != nullptr && *no_color != '\0') return false;
   return isatty(file) == 1 && term != nullptr && std::string(term) != "dumb";
-}
-
-// What a user can do about a failure of this code.
-const char* NextStep(StatusCode code) {
-  switch (code) {
-    case StatusCode::kCorrupt:
-      return "fetch the package again from where it came; do not use this copy";
-    case StatusCode::kUntrusted:
-      return "if you trust the signer: bctx-pack trust add KEY.pub";
-    case StatusCode::kUnsafePath:
-      return "keep the container beside its front, under a plain file name";
-    case StatusCode::kUnsupportedVersion:
-      return "use the newer version of this tool";
-    case StatusCode::kIncompatible:
-      return "--explain lists what was looked at and why it was not taken";
-    case StatusCode::kUnimplemented:
-      return "the model is as it was; this version cannot package that construct";
-    case StatusCode::kInternal:
-      return "this is a defect; please report it with the output of the same command under -v";
-    case StatusCode::kIo:
-      return "check that the path is right and that you may read and write there";
-    case StatusCode::kMalformed:
-      return "check that the file is whole and of the kind that was expected";
-    default:
-      return nullptr;
-  }
 }
 
 }  // namespace
@@ -84,6 +59,8 @@ void Verbose(const std::string& text) { spdlog::debug("{}", text); }
 void Warn(const std::string& text) { spdlog::warn("{}", text); }
 
 int Fail(const Status& status) {
+  constexpr size_t kIndent = 12;
+  std::fflush(stdout);  // what was found out comes before what went wrong
   spdlog::error("{}", Escape(status.message()));
   const Detail& detail = status.detail();
   const std::string& message = status.message();
@@ -100,7 +77,9 @@ int Fail(const Status& status) {
   if (missing(detail.field)) line("field", detail.field);
   if (missing(detail.found)) line("found", detail.found);
   if (missing(detail.expected)) line("expected", detail.expected);
-  if (const char* next = NextStep(status.code())) line("next", next);
+  if (const std::string next = Wrap(NextStep(status), kIndent); !next.empty()) {
+    fmt::print(stderr, "  {:<9} {}", "next", next.substr(kIndent));
+  }
   return ExitCode(status.code());
 }
 

@@ -79,11 +79,12 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
   report.dropped = compiled.dropped;
   report.distinct_partitions = compiled.distinct;
   if (compiled.contexts.empty() && options.require_context) {
-    return Status(StatusCode::kIncompatible,
-                  fmt::format("{}: nothing was compiled: {} candidates, {} not taken, {} wrong",
-                              model, report.taken.size() + report.not_taken.size(),
-                              report.not_taken.size(), report.dropped.size()),
-                  {.file = model});
+    return Status(
+        StatusCode::kIncompatible,
+        fmt::format("{}: nothing was compiled: {} candidates, {} not taken, {} wrong", model,
+                    report.taken.size() + report.not_taken.size(), report.not_taken.size(),
+                    report.dropped.size()),
+        {.file = model, .field = "contexts", .found = "none", .expected = "at least one"});
   }
   DropUncompiled(compiled, &regions.regions);
   if (options.progress) options.progress("writing", 0, 1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "fmt/format.h"
 #include "package/state.h"
 #include "scope/partition.h"
@@ -82,6 +83,25 @@ void Refuse(const model::GraphView& graph, size_t node, const std::string& reaso
   out->not_taken.push_back({graph.path, at.name.empty() ? at.Key() : at.name, at.op_type, reason});
 }
 
+// A manifest holds clean text only; a region that would have to name anything else stays as it is.
+Status CheckNames(const manifest::Partition& partition) {
+  std::vector<std::string> names = partition.nodes;
+  names.push_back(partition.graph_path);
+  for (const auto* values : {&partition.inputs, &partition.outputs}) {
+    for (const manifest::BoundaryValue& value : *values) {
+      names.push_back(value.name);
+      for (const manifest::Dim& dim : value.dims) names.push_back(dim.symbol);
+    }
+  }
+  for (const std::string& name : names) {
+    if (base::IsCleanText(name)) continue;
+    return Status(StatusCode::kUnimplemented,
+                  fmt::format("the name \"{}\" has control characters or is no UTF-8",
+                              base::Printable(name)));
+  }
+  return OkStatus();
+}
+
 // Takes the regions of one graph that hold together as a cover.
 Status TakeFrom(const model::FlatModel& flat, const model::GraphView& graph,
                 const std::string& variant, Regions* out) {
@@ -102,6 +122,11 @@ Status TakeFrom(const model::FlatModel& flat, const model::GraphView& graph,
     }
     Region region;
     region.partition = ToManifest(graph, *span, variant, out->regions.size());
+    if (const Status clean = CheckNames(region.partition); !clean.ok()) {
+      cover.pop_back();
+      Refuse(graph, last, clean.message(), out);
+      continue;
+    }
     BCTX_RETURN_IF_ERROR(KeepOperands(flat, &region.partition));
     BCTX_ASSIGN_OR_RETURN(region.partition.structure_digest,
                           package::PartitionDigest(flat, package::ToEncoded(region.partition)));

@@ -12,6 +12,7 @@ namespace backendctx {
 namespace {
 
 constexpr std::string_view kPrefix = "backendctx-ed25519 ";
+constexpr std::string_view kPem = "-----BEGIN ";
 constexpr std::string_view kSuffix = ".pub";
 constexpr uint64_t kKeyFileLimit = 1 << 20;
 
@@ -70,6 +71,10 @@ Result<PublicKey> ParsePublicKey(const std::string& text) {
   std::string_view line = text;
   if (line.ends_with('\n')) line.remove_suffix(1);
   if (!base::IsCleanText(line)) return NotAKey("control characters or bytes that are no UTF-8");
+  if (line.starts_with(kPem)) {
+    const bool secret = line.find("PRIVATE KEY") != line.npos;
+    return NotAKey(secret ? "a private key" : "a key or certificate in PEM");
+  }
   if (!line.starts_with(kPrefix)) {
     return NotAKey("\"" + base::Printable(line, 40) + "\"");
   }

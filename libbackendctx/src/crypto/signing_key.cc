@@ -77,6 +77,12 @@ Result<SigningKey> SigningKey::Generate() {
 
 Result<SigningKey> SigningKey::FromPem(const std::string& pem) {
   if (pem.size() > kKeyFileLimit) return NotAKey("a text of more than 64 KiB");
+  const auto has = [&pem](const char* part) { return pem.find(part) != pem.npos; };
+  if (pem.starts_with("backendctx-ed25519 ") || has("PUBLIC KEY-----")) {
+    return NotAKey("a public key");
+  }
+  if (has("-----BEGIN ENCRYPTED ")) return NotAKey("an encrypted key");
+  if (!has("-----BEGIN ")) return NotAKey("a text that is no PEM");
   const crypto::BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   const crypto::KeyPtr parsed(
       bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr) : nullptr);

@@ -315,10 +315,14 @@ Status ParseModel(google::protobuf::io::ZeroCopyInputStream* input, const LoadLi
   coded.SetRecursionLimit(static_cast<int>(std::min(depth, kMaxMessageDepth)));
   if (!model->ParseFromCodedStream(&coded) || !coded.ConsumedEntireMessage()) {
     return Status(StatusCode::kMalformed,
-                  "found bytes that are no ONNX model, or graphs nested too deep");
+                  "found bytes that are no ONNX model, or graphs nested too deep",
+                  {.field = "model",
+                   .found = "bytes that are no ONNX model, or graphs nested too deep",
+                   .expected = "an ONNX model"});
   }
   if (model->has_graph()) return OkStatus();
-  return Status(StatusCode::kMalformed, "found no graph, expected an ONNX model");
+  return Status(StatusCode::kMalformed, "found no graph, expected an ONNX model",
+                {.field = "model", .found = "no graph", .expected = "an ONNX model"});
 }
 
 Status ParseModel(std::span<const uint8_t> bytes, const LoadLimits& limits, ModelProto* model) {
@@ -356,11 +360,18 @@ std::string FlatModel::Stored() const { return state_->stored.SerializeAsString(
 Status FlatModel::CheckPackable() const {
   const ModelProto& model = state_->stored;
   for (const auto& property : model.metadata_props()) {
-    if (property.key() == kFrontProperty) return CannotPack("a package (restore it first)");
+    if (property.key() != kFrontProperty) continue;
+    return Status(StatusCode::kUnimplemented, "a package cannot be packed: restore it first",
+                  {.field = kFrontProperty, .found = "a package", .expected = "a model"});
   }
   for (const auto& function : model.functions()) {
     if (function.domain() == kDomain) {
-      return CannotPack(fmt::format("function \"{}\" of domain {}", function.name(), kDomain));
+      // A front without its property is an edited front, for every verb that reads one.
+      return Status(StatusCode::kCorrupt,
+                    fmt::format("function \"{}\" is of domain {}, but no property {} names the "
+                                "package: it was edited by a tool that drops metadata",
+                                function.name(), kDomain, kFrontProperty),
+                    {.field = kFrontProperty, .found = "nothing", .expected = "a front tag"});
     }
   }
   for (const auto& import : model.opset_import()) {

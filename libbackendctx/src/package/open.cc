@@ -86,9 +86,9 @@ Status OpenFront(const std::string& path, Package::State* state) {
   if (!state->decoded->tag) {
     if (state->decoded->calls.empty()) return OkStatus();  // a plain model
     return Status(
-        StatusCode::kMalformed,
-        "the model calls functions of org.backendctx but its metadata names no container; a "
-        "tool has dropped the metadata: pack the original again",
+        StatusCode::kCorrupt,
+        "the model calls functions of org.backendctx but its metadata names no container: it was "
+        "edited by a tool that drops metadata",
         {.field = model::kFrontProperty, .found = "nothing", .expected = "a front tag"});
   }
   state->front = std::move(bytes);

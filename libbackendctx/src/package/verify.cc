@@ -124,7 +124,7 @@ class Verifier {
     return Status(
         StatusCode::kCorrupt,
         fmt::format("offset {}: the front is not what this package's contents give: it was "
-                    "edited; restore the model and pack it again",
+                    "edited after it was packed",
                     offset),
         {.offset = offset,
          .field = "front",
@@ -153,7 +153,12 @@ class Verifier {
     const Trust& trust = state_.trust;
     const bool fine = trust.trusted || (options_.allow_unsigned && !options_.require_signed);
     Add("signatures",
-        fine ? OkStatus() : Status(StatusCode::kUntrusted, trust.reason, {.field = "signatures"}),
+        fine ? OkStatus()
+             : Status(StatusCode::kUntrusted, trust.reason,
+                      {.field = "signatures",
+                       .found = trust.signatures.empty() ? "no signature"
+                                                         : "key " + trust.signatures.front().key,
+                       .expected = "a signature by a trusted key"}),
         trust.trusted ? fmt::format("{} verified, signed by a trusted key", trust.signatures.size())
                       : trust.reason + " (allowed)");
   }
@@ -163,8 +168,10 @@ class Verifier {
       Status status;
       for (const manifest::Context& context : state_.manifest.contexts) {
         if (context.proof.passed || !status.ok()) continue;
-        status = Status(StatusCode::kIncompatible, fmt::format("context {} was not proved: {}",
-                                                               context.id, context.proof.reason));
+        status =
+            Status(StatusCode::kIncompatible,
+                   fmt::format("context {} was not proved: {}", context.id, context.proof.reason),
+                   {.field = "proof", .found = "not-run", .expected = "passed"});
       }
       Add("proved", status, "every context was proved");
     }
@@ -175,7 +182,8 @@ class Verifier {
       Add("target " + target,
           found ? OkStatus()
                 : Status(StatusCode::kIncompatible,
-                         fmt::format("no context is for target {}", target)),
+                         fmt::format("no context is for target {}", target),
+                         {.field = "target", .found = "no context", .expected = target}),
           "there are contexts for it");
     }
   }

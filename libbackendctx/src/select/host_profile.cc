@@ -22,7 +22,8 @@ constexpr size_t kMaxFacts = 4096;
 constexpr int64_t kMaxInteger = int64_t{1} << 53;  // what every JSON reader holds exactly
 
 Status Malformed(std::string what) {
-  return Status(StatusCode::kMalformed, "host profile: " + std::move(what));
+  return Status(StatusCode::kMalformed, "host profile: " + std::move(what),
+                {.field = "host profile"});
 }
 
 Result<std::string> ParseText(const std::string& key, const json& value) {

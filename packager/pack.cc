@@ -22,7 +22,8 @@ namespace {
 constexpr uint64_t kMostSequence = (uint64_t{1} << 53) - 1;  // what JSON readers hold exactly
 
 struct Flags {
-  std::string model, output, report, key, key_variable, compress = "none", encoding = "function";
+  std::string model, output, report, key, key_variable, compress = "none", encoding = "function",
+                                                        legalize = "auto";
   std::vector<std::string> backends;
   std::string targets = "all";
   bool no_sign = false, json = false, explain = false;
@@ -122,6 +123,7 @@ Status FillOptions(Flags* flags) {
   for (const std::string& backend : flags->backends) {
     BCTX_ASSIGN_OR_RETURN(options.backends.emplace_back(), ParseBackend(backend));
   }
+  options.legalize = flags->legalize == "auto";
   options.targets = Split(flags->targets, ',');
   if (options.targets.empty()) {
     return Status(StatusCode::kInvalidArgument, "--target: found no name");
@@ -224,6 +226,11 @@ void AddPack(CommandLine& line) {
       ->type_name("FILE");
   verb->add_option("--dump-ir", options.dump_folder, "leave intermediate forms in this folder")
       ->type_name("DIR");
+  verb->add_option(
+          "--legalize", flags->legalize,
+          "bodies that ONNX Runtime refuses: auto decomposes them, never leaves them (auto)")
+      ->check(CLI::IsMember({"auto", "never"}))
+      ->type_name("HOW");
   verb->add_flag("--dry-run", options.dry_run, "do everything but write");
   verb->add_flag("--explain", flags->explain,
                  "list every region that was taken, and each that was not");

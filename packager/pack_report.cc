@@ -91,6 +91,21 @@ std::string UntakenList(const PackReport& report, size_t limit) {
   return text.empty() ? "" : "looked like attention, not taken\n" + text;
 }
 
+// Operators in a function of ours because ONNX Runtime does not run them as they are.
+std::string LegalLines(const PackReport& report) {
+  std::string text;
+  if (!report.legalized.empty()) {
+    text += Line("legalised", fmt::format("{}: ONNX Runtime refuses the original nodes and runs "
+                                          "the decomposition in the front",
+                                          Plural(report.legalized.size(), "partition")));
+  }
+  for (const UntakenRegion& region : report.unrunnable) {
+    text += Line("unrunnable", fmt::format("{} ({}): {}", Escape(region.node), Escape(region.op),
+                                           Escape(region.reason)));
+  }
+  return text;
+}
+
 std::string SizeLine(const PackReport& report) {
   const uint64_t total = report.front_bytes + report.container_bytes - report.blob_bytes;
   return Line("size", fmt::format("front {}, container {}", HumanBytes(report.front_bytes),
@@ -124,6 +139,20 @@ Json PackReportJson(const PackReport& report, const std::string& model, const st
                                  {"node", region.node},
                                  {"op", region.op},
                                  {"reason", region.reason}});
+  }
+  json["legalized"] = Json::array();
+  for (const LegalizedRegion& region : report.legalized) {
+    json["legalized"].push_back({{"partition", region.partition},
+                                 {"graph_path", region.graph_path},
+                                 {"nodes", region.nodes},
+                                 {"body", region.body}});
+  }
+  json["unrunnable"] = Json::array();
+  for (const UntakenRegion& region : report.unrunnable) {
+    json["unrunnable"].push_back({{"graph_path", region.graph_path},
+                                  {"node", region.node},
+                                  {"op", region.op},
+                                  {"reason", region.reason}});
   }
   json["distinct_partitions"] = report.distinct_partitions;
   json["contexts"] = Json::array();
@@ -164,6 +193,7 @@ std::string PackReportText(const PackReport& report, const std::string& model,
     text += ProofLines(report);
   }
   for (const std::string& dropped : report.dropped) text += Line("dropped", Escape(dropped));
+  text += LegalLines(report);
   text += SizeLine(report);
   text += Line("signed", signer.empty() ? "no: nobody will run its code" : "by key " + signer);
   if (explain) text += TakenTable(report);

@@ -51,6 +51,8 @@ struct PackOptions {
   int zstd_level = 3;
   bool require_context = false;
   bool force = false;
+  // Bodies that ONNX Runtime refuses get a decomposition that it runs; false: they are left alone.
+  bool legalize = true;
   bool dry_run = false;                     // everything but writing
   std::string dump_folder;                  // empty, or where backends leave intermediate forms
   std::vector<std::string> plugin_folders;  // empty: the folder of the library
@@ -67,6 +69,13 @@ struct TakenRegion {
 struct UntakenRegion {
   std::string graph_path, node, op, reason;
 };
+// A partition whose function in the front holds our decomposition: ONNX Runtime does not run the
+// original nodes. It may have no context.
+struct LegalizedRegion {
+  std::string partition, graph_path;
+  std::vector<std::string> nodes;
+  std::string body;  // digest, hexadecimal
+};
 struct CompiledContext {
   std::string id, partition, backend, target;
   uint64_t blob_bytes = 0;
@@ -78,6 +87,8 @@ struct PackReport {
   std::string front, container;
   std::vector<TakenRegion> taken;
   std::vector<UntakenRegion> not_taken;
+  std::vector<LegalizedRegion> legalized;
+  std::vector<UntakenRegion> unrunnable;  // operators that ONNX Runtime refuses in every form
   std::vector<CompiledContext> contexts;
   std::vector<std::string> dropped;  // contexts that ran and were wrong: why
   uint64_t model_bytes = 0;          // graph and tensors, equal ones once

@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "authoring/legal_body.h"
 #include "authoring/prove.h"
 #include "base/bytes.h"
 #include "crypto/sha256.h"
@@ -23,6 +24,7 @@ struct Group {
   std::vector<size_t> regions;
   std::unique_ptr<PartitionForPlugin> partition;
   std::unique_ptr<Prover> prover;
+  std::string refused;  // why nothing that ONNX Runtime runs says what the region computes
 };
 
 struct Job {
@@ -95,9 +97,9 @@ std::string Join(const std::vector<std::string>& words) {
 
 class Compiler {
  public:
-  Compiler(const model::FlatModel& flat, const std::vector<Region>& regions,
+  Compiler(const model::FlatModel& flat, std::vector<Region>* regions,
            const std::vector<plugin::Plugin>& plugins, const PackOptions& options)
-      : flat_(flat), regions_(regions), plugins_(plugins), options_(options) {}
+      : flat_(flat), regions_(*regions), plugins_(plugins), options_(options) {}
 
   Result<Compiled> Run() {
     BCTX_RETURN_IF_ERROR(MakeGroups());
@@ -167,13 +169,39 @@ class Compiler {
                         [&](const auto& wanted) { return wanted == "all" || wanted == target; });
   }
 
-  void MakeProver(Group* group) const {
+  void MakeProver(Group* group) {
     if (jobs_.empty()) return;
-    group->prover = std::make_unique<Prover>(options_.proof, *group->partition,
-                                             regions_[group->regions.front()]);
+    const Region& first = regions_[group->regions.front()];
+    group->prover = std::make_unique<Prover>(options_.proof, *group->partition, first,
+                                             group->partition->body());
+    if (group->prover->refused().empty()) return;
+    const std::string why = RefusalOf(group->prover->refused());
+    if (!options_.legalize) {
+      group->refused = fmt::format("ONNX Runtime does not run it: {}", why);
+      return;
+    }
+    const std::string why_not = Legalize(group);
+    if (why_not.empty()) return;
+    for (const size_t region : group->regions) regions_[region].DropLegalBody();
+    group->refused = WhyUnrunnable(why, why_not);
+  }
+
+  // Why there is no decomposition that ONNX Runtime runs; empty: every region of the group has one.
+  std::string Legalize(Group* group) {
+    for (const size_t region : group->regions) {
+      const Status given = GiveLegalBody(flat_, &regions_[region]);
+      if (!given.ok()) return given.message();
+    }
+    const Region& first = regions_[group->regions.front()];
+    const Result<std::string> body = BodyModelOf(flat_, first);
+    if (!body) return body.error().message();
+    group->prover = std::make_unique<Prover>(options_.proof, *group->partition, first, *body);
+    if (group->prover->refused().empty()) return "";
+    return RefusalOf(group->prover->refused());
   }
 
   void RunJob(Job* job) const {
+    if (!groups_[job->group].refused.empty()) return;
     const auto start = std::chrono::steady_clock::now();
     job->status = Compile(job);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -230,7 +258,11 @@ class Compiler {
     out.distinct = groups_.size();
     std::map<Digest, const std::string*> blobs;
     std::map<std::pair<std::string, std::string>, manifest::Scope> scopes;
+    for (const Group& group : groups_) {
+      if (!group.refused.empty()) NotTaken(group, group.refused, &out);
+    }
     for (const Job& job : jobs_) {
+      if (!groups_[job.group].refused.empty()) continue;
       if (!job.status.ok()) {
         BCTX_RETURN_IF_ERROR(Refused(job, &out));
         continue;
@@ -272,14 +304,19 @@ class Compiler {
     if (code != StatusCode::kUnimplemented) {
       return job.status.WithContext(fmt::format("{} for {}", job.request->name, job.target));
     }
-    for (size_t region : groups_[job.group].regions) {
+    NotTaken(groups_[job.group],
+             fmt::format("{} for {}: {}", job.request->name, job.target, job.status.message()),
+             out);
+    return OkStatus();
+  }
+
+  void NotTaken(const Group& group, const std::string& reason, Compiled* out) const {
+    for (size_t region : group.regions) {
       const Region& refused = regions_[region];
       const model::Node& node = refused.graph->nodes[refused.attention.nodes.back()];
       out->not_taken.push_back(
-          {refused.graph->path, node.name.empty() ? node.Key() : node.name, node.op_type,
-           fmt::format("{} for {}: {}", job.request->name, job.target, job.status.message())});
+          {refused.graph->path, node.name.empty() ? node.Key() : node.name, node.op_type, reason});
     }
-    return OkStatus();
   }
 
   static manifest::Context MakeContext(const Job& job, const manifest::Partition& partition,
@@ -308,7 +345,7 @@ class Compiler {
   const std::string& RegionName(size_t region) const { return regions_[region].partition.id; }
 
   const model::FlatModel& flat_;
-  const std::vector<Region>& regions_;
+  std::vector<Region>& regions_;
   const std::vector<plugin::Plugin>& plugins_;
   const PackOptions& options_;
   std::vector<Group> groups_;
@@ -317,7 +354,7 @@ class Compiler {
 
 }  // namespace
 
-Result<Compiled> CompileRegions(const model::FlatModel& flat, const std::vector<Region>& regions,
+Result<Compiled> CompileRegions(const model::FlatModel& flat, std::vector<Region>* regions,
                                 const std::vector<plugin::Plugin>& plugins,
                                 const PackOptions& options) {
   return Compiler(flat, regions, plugins, options).Run();

@@ -16,11 +16,13 @@ struct Compiled {
   std::vector<std::string> blobs;           // distinct, sorted by digest
   std::vector<CompiledContext> report;
   std::vector<std::string> dropped;
-  std::vector<UntakenRegion> not_taken;  // regions that a backend refused, with its words
+  std::vector<UntakenRegion> not_taken;  // regions that a backend refused, with its words, and
+                                         // those whose body ONNX Runtime does not run
   uint64_t distinct = 0;                 // compiled regions after equal ones were merged
 };
 
-Result<Compiled> CompileRegions(const model::FlatModel& flat, const std::vector<Region>& regions,
+// Regions whose body ONNX Runtime refuses get a legalised one.
+Result<Compiled> CompileRegions(const model::FlatModel& flat, std::vector<Region>* regions,
                                 const std::vector<plugin::Plugin>& plugins,
                                 const PackOptions& options);
 

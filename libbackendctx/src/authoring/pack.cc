@@ -1,6 +1,7 @@
 #include "authoring/pack.h"
 
 #include "authoring/compile.h"
+#include "authoring/legal_body.h"
 #include "authoring/regions.h"
 #include "authoring/write.h"
 #include "base/os/file.h"
@@ -28,21 +29,44 @@ Parts MakeParts(std::vector<Region> regions, Compiled* compiled, const std::stri
   manifest.name = options.name.empty() ? StemOf(model) : options.name;
   manifest.sequence = options.sequence;
   manifest.producer = kProducer;
-  for (Region& region : regions) manifest.partitions.push_back(std::move(region.partition));
+  for (Region& region : regions) {
+    if (region.partition.body) parts.bodies.emplace(*region.partition.body, region.legal_body);
+    manifest.partitions.push_back(std::move(region.partition));
+  }
   manifest.contexts = std::move(compiled->contexts);
   manifest.scopes = std::move(compiled->scopes);
   parts.blobs = std::move(compiled->blobs);
   return parts;
 }
 
-// A partition that no backend compiled is no partition: the flat nodes stay as they were.
+// A partition that no backend compiled is no partition: the flat nodes stay as they were. Unless
+// ONNX Runtime cannot run those.
 void DropUncompiled(const Compiled& compiled, std::vector<Region>* regions) {
   std::erase_if(*regions, [&](const Region& region) {
+    if (region.partition.body) return false;
     for (const manifest::Context& context : compiled.contexts) {
       if (context.partition == region.partition.id) return false;
     }
     return true;
   });
+}
+
+// Adds what no backend takes and ONNX Runtime refuses, and reports every legalised body.
+Status AddLegalOperators(const model::FlatModel& flat, const PackOptions& options,
+                         std::vector<Region>* regions, PackReport* report) {
+  if (options.legalize) {
+    BCTX_ASSIGN_OR_RETURN(LegalOperators operators,
+                          LegalizeOperators(flat, *regions, "default", options.proof));
+    std::move(operators.regions.begin(), operators.regions.end(), std::back_inserter(*regions));
+    report->unrunnable = std::move(operators.unrunnable);
+  }
+  for (const Region& region : *regions) {
+    if (region.partition.body) {
+      report->legalized.push_back({region.partition.id, region.partition.graph_path,
+                                   region.partition.nodes, region.partition.body->Hex()});
+    }
+  }
+  return OkStatus();
 }
 
 void FillSizes(const Assembled& assembled, const model::FlatModel& flat, const std::string& output,
@@ -68,7 +92,8 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
                         model::FlatModel::Load(model, model::LoadLimits{}));
   BCTX_RETURN_IF_ERROR(flat.CheckPackable().InFile(model));
   BCTX_ASSIGN_OR_RETURN(Regions regions, FindRegions(flat, "default"));
-  BCTX_ASSIGN_OR_RETURN(Compiled compiled, CompileRegions(flat, regions.regions, plugins, options));
+  BCTX_ASSIGN_OR_RETURN(Compiled compiled,
+                        CompileRegions(flat, &regions.regions, plugins, options));
 
   PackReport report;
   report.taken = std::move(regions.taken);
@@ -87,6 +112,7 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
         {.file = model, .field = "contexts", .found = "none", .expected = "at least one"});
   }
   DropUncompiled(compiled, &regions.regions);
+  BCTX_RETURN_IF_ERROR(AddLegalOperators(flat, options, &regions.regions, &report));
   if (options.progress) options.progress("writing", 0, 1);
   BCTX_ASSIGN_OR_RETURN(
       const Assembled assembled,

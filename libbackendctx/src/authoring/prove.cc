@@ -1,10 +1,9 @@
 #include "authoring/prove.h"
 
+#include "authoring/body_runner.h"
 #include "authoring/cases.h"
 #include "base/bytes.h"
 #include "base/os/file.h"
-#include "base/os/process.h"
-#include "base/text.h"
 #include "crypto/sha256.h"
 #include "fmt/format.h"
 #include "proof/proof_file.h"
@@ -13,33 +12,7 @@ namespace backendctx::authoring {
 namespace {
 
 constexpr double kTolerance = 5e-5;  // relative to the output's scale: rounding of another order
-constexpr int kSeconds = 120;
-constexpr uint64_t kResponseLimit = 1u << 30;
-
 std::string ToString(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
-
-Result<std::string> RunInFolder(std::vector<std::string> command, const proof::Request& request,
-                                const std::string& parent) {
-  BCTX_ASSIGN_OR_RETURN(const os::TemporaryFolder folder, os::TemporaryFolder::Make(parent));
-  const std::string in = os::Join(folder.path(), "request"),
-                    out = os::Join(folder.path(), "response");
-  BCTX_RETURN_IF_ERROR(
-      os::WriteFile(in, ToString(proof::Encode(request)), os::AtomicFile::kMustBeNew, 0600));
-  command.push_back(in);
-  command.push_back(out);
-  BCTX_ASSIGN_OR_RETURN(const os::ProcessResult result, os::RunProcess(command, kSeconds));
-  if (result.timed_out) {
-    return Status(StatusCode::kInternal, fmt::format("no answer within {} s", kSeconds));
-  }
-  if (result.exit_code != 0) {
-    // Goes into the manifest as the reason of a context that is not proved: one clean line.
-    std::string words = result.error_output;
-    while (!words.empty() && words.back() == '\n') words.pop_back();
-    return Status(StatusCode::kInternal,
-                  fmt::format("exit code {}: {}", result.exit_code, base::Printable(words)));
-  }
-  return os::ReadFile(out, kResponseLimit);
-}
 
 Result<proof::Response> Decode(const std::string& bytes) {
   const auto view = base::AsBytes(bytes);
@@ -62,31 +35,41 @@ std::string ArchitectureOf(const plugin::Blob& blob) {
 
 }  // namespace
 
-Prover::Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region)
+Prover::Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region,
+               const std::string& body)
     : tools_(tools) {
-  if (tools.folder.empty() || tools.ort_library.empty()) {
+  // What becomes of a reason: it is signed, so it is a fixed sentence without clocks and paths.
+  if (!CanRunBodies(tools)) {
     not_run_ = "no ONNX Runtime library to run the body with";
-    return;
+  } else if (const Status made = MakeRequest(partition, region); !made.ok()) {
+    not_run_ = "no inputs could be drawn for the body";
+  } else {
+    RunTheBody(body);
   }
-  const Status status = RunBody(tools, partition, region);
-  // A fixed sentence: the reason is signed, and what a runtime prints has clocks and paths in it.
-  if (!status.ok()) not_run_ = "the body could not be run in ONNX Runtime";
 }
 
-Status Prover::RunBody(const ProofTools& tools, const PartitionForPlugin& partition,
-                       const Region& region) {
+Status Prover::MakeRequest(const PartitionForPlugin& partition, const Region& region) {
   proof::Request request;
   BCTX_ASSIGN_OR_RETURN(request.cases, MakeCases(partition, region));
   for (size_t i = 0; i < partition.partition().output_count; ++i) {
     request.output_types.push_back(partition.partition().outputs[i].element_type);
   }
   request_ = ToString(proof::Encode(request));
-  request.blob.assign(partition.body().begin(), partition.body().end());
   cases_ = crypto::Sha256(base::AsBytes(request_));
-  BCTX_ASSIGN_OR_RETURN(
-      response_, RunInFolder({os::Join(tools.folder, "bctx-run-body"), tools.ort_library}, request,
-                             tools.temporary_folder));
-  return Decode(response_).status();
+  return OkStatus();
+}
+
+void Prover::RunTheBody(const std::string& body) {
+  const auto view = base::AsBytes(request_);
+  Result<std::string> response =
+      RunBody(tools_, body, *proof::DecodeRequest(view.data(), view.size()));
+  const Status status = response ? Decode(*response).status() : response.status();
+  if (response && status.ok()) {
+    response_ = std::move(*response);
+    return;
+  }
+  refused_ = status.message();
+  not_run_ = "the body could not be run in ONNX Runtime";
 }
 
 // The program that runs this blob here; Incompatible with the reason when there is none.
@@ -124,7 +107,7 @@ Result<Verdicts> Prover::Prove(const plugin::Blob& blob, const plugin::Plugin* d
     request.options.emplace_back(option.key, option.value);
   }
   request.threads = 2;
-  Result<std::string> answer = RunInFolder(*command, request, tools_.temporary_folder);
+  Result<std::string> answer = RunProgram(*command, request, tools_.temporary_folder);
   Result<proof::Response> found = answer ? Decode(*answer) : answer.status();
   if (!found) {
     verdicts.wrong = found.error().message();

@@ -24,19 +24,26 @@ struct Verdicts {
 // The cases of one region: made once, run for every target. The body's answers are kept.
 class Prover {
  public:
-  // Never fails: without what it takes, every proof is "not-run" with the reason.
-  Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region);
+  // Never fails: without what it takes, every proof is "not-run" with the reason. `body` is the
+  // model that the front's function will run.
+  Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region,
+         const std::string& body);
+
+  // In ONNX Runtime's words, why it does not run the body; empty when it does, and when nobody
+  // could ask it.
+  const std::string& refused() const { return refused_; }
 
   Result<Verdicts> Prove(const plugin::Blob& blob, const plugin::Plugin* driver) const;
 
  private:
-  Status RunBody(const ProofTools& tools, const PartitionForPlugin& partition,
-                 const Region& region);
+  Status MakeRequest(const PartitionForPlugin& partition, const Region& region);
+  void RunTheBody(const std::string& body);
   Result<std::vector<std::string>> Command(const plugin::Blob& blob,
                                            const plugin::Plugin* driver) const;
 
   ProofTools tools_;
-  std::string not_run_;   // why no case could be made or answered
+  std::string not_run_;  // why no case could be made or answered
+  std::string refused_;
   std::string request_;   // encoded cases, without a blob
   std::string response_;  // the body's answers
   Digest cases_;

@@ -34,12 +34,13 @@ manifest::BoundaryValue Boundary(const model::GraphView& graph, const std::strin
 }
 
 manifest::Partition ToManifest(const model::GraphView& graph, const scope::Partition& span,
-                               const std::string& variant, size_t number) {
+                               const std::string& variant, const std::string& id,
+                               const std::string& function) {
   manifest::Partition partition;
-  partition.id = fmt::format("attention-{}", number);
+  partition.id = id;
   partition.variant = variant;
   partition.graph_path = graph.path;
-  partition.function = fmt::format("BackendContext_Attention_{}", number);
+  partition.function = function;
   for (size_t node : span.nodes) partition.nodes.push_back(graph.nodes[node].Key());
   const auto add = [&](const std::vector<std::string>& names, manifest::ValueRole role) {
     for (const std::string& name : names) partition.inputs.push_back(Boundary(graph, name, role));
@@ -68,13 +69,16 @@ Status CheckBoundary(const patterns::Attention& attention, const scope::Partitio
                             attention.outputs.size()));
 }
 
-// Integer constants that an encoding copies into the body are no inputs of the call.
-Status KeepOperands(const model::FlatModel& flat, manifest::Partition* partition) {
+// Integer constants that an encoding copies into the body are no inputs of the call. Then the
+// digest.
+Status Finish(const model::FlatModel& flat, manifest::Partition* partition) {
   BCTX_ASSIGN_OR_RETURN(const std::vector<std::string> operands,
                         model::CallOperands(flat, package::ToEncoded(*partition)));
   std::erase_if(partition->inputs, [&operands](const manifest::BoundaryValue& input) {
     return std::find(operands.begin(), operands.end(), input.name) == operands.end();
   });
+  BCTX_ASSIGN_OR_RETURN(partition->structure_digest,
+                        package::PartitionDigest(flat, package::ToEncoded(*partition)));
   return OkStatus();
 }
 
@@ -121,15 +125,15 @@ Status TakeFrom(const model::FlatModel& flat, const model::GraphView& graph,
       continue;
     }
     Region region;
-    region.partition = ToManifest(graph, *span, variant, out->regions.size());
+    const size_t number = out->regions.size();
+    region.partition = ToManifest(graph, *span, variant, fmt::format("attention-{}", number),
+                                  fmt::format("BackendContext_Attention_{}", number));
     if (const Status clean = CheckNames(region.partition); !clean.ok()) {
       cover.pop_back();
       Refuse(graph, last, clean.message(), out);
       continue;
     }
-    BCTX_RETURN_IF_ERROR(KeepOperands(flat, &region.partition));
-    BCTX_ASSIGN_OR_RETURN(region.partition.structure_digest,
-                          package::PartitionDigest(flat, package::ToEncoded(region.partition)));
+    BCTX_RETURN_IF_ERROR(Finish(flat, &region.partition));
     out->taken.push_back({region.partition.id, graph.path, attention.form, attention.nodes.size(),
                           region.partition.structure_digest.Hex()});
     region.attention = std::move(attention);
@@ -150,6 +154,18 @@ Result<Regions> FindRegions(const model::FlatModel& flat, const std::string& var
     BCTX_RETURN_IF_ERROR(TakeFrom(flat, *graph, variant, &regions));
   }
   return regions;
+}
+
+Result<Region> SingleNode(const model::FlatModel& flat, const model::GraphView& graph, size_t node,
+                          const std::string& variant, const std::string& id,
+                          const std::string& function) {
+  BCTX_ASSIGN_OR_RETURN(const scope::Partition span, scope::Span(graph, {node}));
+  Region region;
+  region.graph = &graph;
+  region.partition = ToManifest(graph, span, variant, id, function);
+  BCTX_RETURN_IF_ERROR(CheckNames(region.partition));
+  BCTX_RETURN_IF_ERROR(Finish(flat, &region.partition));
+  return region;
 }
 
 }  // namespace backendctx::authoring

@@ -15,6 +15,13 @@ struct Region {
   manifest::Partition partition;
   patterns::Attention attention;
   const model::GraphView* graph = nullptr;  // of the flat model, which must outlive it
+  std::string legal_body;                   // what the front's function holds instead of the nodes
+
+  void DropLegalBody() {
+    legal_body.clear();
+    partition.body.reset();
+    partition.body_structure_digest.reset();
+  }
 };
 
 struct Regions {
@@ -24,5 +31,10 @@ struct Regions {
 };
 
 Result<Regions> FindRegions(const model::FlatModel& flat, const std::string& variant);
+
+// One node as a partition that nobody compiles: see operators.h.
+Result<Region> SingleNode(const model::FlatModel& flat, const model::GraphView& graph, size_t node,
+                          const std::string& variant, const std::string& id,
+                          const std::string& function);
 
 }  // namespace backendctx::authoring

@@ -29,6 +29,21 @@ bctx_code Fail(bctx_error* error, const char* message) {
 
 }  // namespace
 
+Result<std::vector<std::string>> ConstantsOf(const model::FlatModel& flat, const Region& region) {
+  std::vector<std::string> constants(region.partition.inputs.size());
+  for (size_t i = 0; i < constants.size(); ++i) {
+    const manifest::BoundaryValue& input = region.partition.inputs[i];
+    if (!input.content) continue;
+    const std::optional<model::TensorInfo> tensor = region.graph->Constant(input.name);
+    if (tensor && tensor->size < model::kInlineLimit) {
+      constants[i] = tensor->bytes;
+    } else {
+      BCTX_ASSIGN_OR_RETURN(constants[i], TensorBytes(flat, *input.content));
+    }
+  }
+  return constants;
+}
+
 Result<std::unique_ptr<PartitionForPlugin>> PartitionForPlugin::Make(const model::FlatModel& flat,
                                                                      const Region& region) {
   std::unique_ptr<PartitionForPlugin> made(new PartitionForPlugin);
@@ -36,17 +51,7 @@ Result<std::unique_ptr<PartitionForPlugin>> PartitionForPlugin::Make(const model
   BCTX_ASSIGN_OR_RETURN(made->body_, model::BodyModel(flat, package::ToEncoded(region.partition)));
   made->FillValues(made->source_.inputs, &made->input_dims_, &made->inputs_);
   made->FillValues(made->source_.outputs, &made->output_dims_, &made->outputs_);
-  made->constants_.resize(made->inputs_.size());
-  for (size_t i = 0; i < made->inputs_.size(); ++i) {
-    const manifest::BoundaryValue& input = made->source_.inputs[i];
-    if (!input.content) continue;
-    const std::optional<model::TensorInfo> tensor = region.graph->Constant(input.name);
-    if (tensor && tensor->size < model::kInlineLimit) {
-      made->constants_[i] = tensor->bytes;
-    } else {
-      BCTX_ASSIGN_OR_RETURN(made->constants_[i], TensorBytes(flat, *input.content));
-    }
-  }
+  BCTX_ASSIGN_OR_RETURN(made->constants_, ConstantsOf(flat, region));
   BCTX_RETURN_IF_ERROR(made->FillAttention(region.attention));
   bctx_partition& partition = made->partition_;
   partition.struct_size = sizeof(partition);

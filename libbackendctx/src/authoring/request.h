@@ -11,6 +11,10 @@
 
 namespace backendctx::authoring {
 
+// The decoded bytes of every weight and constant of a region, in input order; empty for
+// activations.
+Result<std::vector<std::string>> ConstantsOf(const model::FlatModel& flat, const Region& region);
+
 // Keeps alive everything that partition() points at. Immovable: the C structs point into it.
 class PartitionForPlugin {
  public:

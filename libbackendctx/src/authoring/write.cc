@@ -29,13 +29,17 @@ manifest::Content ContentOf(manifest::ContentKind kind, const container::Item& i
   return {kind, item.digest, item.size};
 }
 
-// Graphs, then tensors, then blobs, each by digest: the order of manifest and container.
+// Graphs, bodies, tensors, blobs, each by digest: the order of manifest and container.
 std::vector<container::Item> MakeContents(const model::FlatModel& flat, const std::string& stored,
                                           const Parts& parts, const PackOptions& options,
                                           manifest::Manifest* manifest) {
   std::vector<container::Item> items;
   items.push_back(ItemOf(container::Kind::kGraph, stored));
   manifest->contents.push_back(ContentOf(manifest::ContentKind::kGraph, items.back()));
+  for (const auto& [digest, body] : parts.bodies) {
+    items.push_back(ItemOf(container::Kind::kBody, body));
+    manifest->contents.push_back(ContentOf(manifest::ContentKind::kBody, items.back()));
+  }
   for (const model::TensorContent& tensor : flat.tensors()) {
     container::Item item;
     item.kind = container::Kind::kTensor;
@@ -138,6 +142,7 @@ Result<Assembled> Assemble(const model::FlatModel& flat, Parts parts, const std:
   std::vector<model::EncodedPartition> partitions;
   for (const manifest::Partition& partition : manifest.partitions) {
     partitions.push_back(package::ToEncoded(partition));
+    if (partition.body) partitions.back().legal_body = parts.bodies.at(*partition.body);
   }
   BCTX_ASSIGN_OR_RETURN(std::string front, model::EncodeFront(flat, partitions, tag,
                                                               package::LayoutOf(writer.index())));

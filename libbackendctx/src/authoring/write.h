@@ -6,6 +6,7 @@
 // removed that no front of this package names any more.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,8 +20,9 @@
 namespace backendctx::authoring {
 
 struct Parts {
-  manifest::Manifest manifest;     // contents are filled in by Assemble
-  std::vector<std::string> blobs;  // distinct
+  manifest::Manifest manifest;           // contents are filled in by Assemble
+  std::map<Digest, std::string> bodies;  // legalised ones
+  std::vector<std::string> blobs;        // distinct
 };
 
 struct Assembled {

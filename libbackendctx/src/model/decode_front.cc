@@ -1,9 +1,6 @@
 // Reads a front as found: nobody vouches for it, other tools may have changed it. A call is worth
 // what it would run, so the structure digest is computed from the function's body and the operands
 // of the call, never taken from an attribute.
-//
-// A body becomes a small model of its own: formals whose operand is a constant become initializers,
-// the others inputs. On that, the one StructureDigest runs that also runs on flat graphs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,11 +13,10 @@
 #include "model/external_data.h"
 #include "model/front.h"
 #include "model/front_tag.h"
+#include "model/function_digest.h"
 #include "model/graph_view_builder.h"
 #include "model/guard.h"
 #include "model/state.h"
-#include "model/structure.h"
-#include "model/tensor_bytes.h"
 #include "model/visit.h"
 
 namespace backendctx::model {
@@ -35,15 +31,6 @@ using onnx::TensorProto;
 constexpr uint64_t kMaxBodyNodes = 10'000'000;  // of all bodies that are looked at together
 
 Status Malformed(const std::string& text) { return Status(StatusCode::kMalformed, text); }
-
-// Tensors of a front: what is external is not read, so its digest and bytes stay unknown.
-Result<TensorContents> FrontContents(const TensorProto& tensor) {
-  if (tensor.data_location() != TensorProto::EXTERNAL) return InlineContents(tensor);
-  TensorContents contents;
-  BCTX_ASSIGN_OR_RETURN(contents.size, DecodedSize(tensor));
-  contents.digest.assign(32, '\0');
-  return contents;
-}
 
 Status CheckExternal(ModelProto* model) {
   return VisitTensors(model, [](TensorProto* tensor, const std::string& place) -> Status {
@@ -203,7 +190,7 @@ class Decoder {
     call.structure_digest_hex = TextAttribute(node, "structure_digest");
     call.outputs.assign(node.output().begin(), node.output().end());
     for (const std::string& input : node.input()) {
-      BCTX_ASSIGN_OR_RETURN(Operand operand, OperandOf(input, graph));
+      BCTX_ASSIGN_OR_RETURN(Operand operand, PlacedOperand(input, graph));
       call.operands.push_back(std::move(operand));
     }
     call.structure_digest = DigestOf(call, node);
@@ -214,26 +201,15 @@ class Decoder {
     return OkStatus();
   }
 
-  Result<Operand> OperandOf(const std::string& name, const GraphView& graph) const {
-    Operand operand;
-    operand.name = name;
-    const std::optional<TensorInfo> constant = graph.Constant(name);
-    if (!constant) {
-      const ValueType* type = graph.Type(name);
-      operand.element_type = type ? type->element_type : 0;
+  Result<Operand> PlacedOperand(const std::string& name, const GraphView& graph) const {
+    Operand operand = OperandOf(name, graph);
+    const TensorProto* tensor = Initializer(name, graph);
+    if (!operand.is_initializer || !tensor || tensor->data_location() != TensorProto::EXTERNAL) {
       return operand;
     }
-    operand.is_initializer = true;
-    operand.element_type = constant->element_type;
-    operand.dims = constant->dims;
-    operand.size = constant->size;
-    operand.bytes = constant->bytes;
-    std::copy(constant->digest.begin(), constant->digest.end(), operand.digest.bytes.begin());
-    const TensorProto* tensor = Initializer(name, graph);
-    if (!tensor || tensor->data_location() != TensorProto::EXTERNAL) return operand;
     BCTX_ASSIGN_OR_RETURN(const ExternalData external, ParseExternalData(*tensor));
     operand.location = external.location;
-    operand.placement = Placement{external.offset, external.length.value_or(constant->size)};
+    operand.placement = Placement{external.offset, external.length.value_or(operand.size)};
     return operand;
   }
 
@@ -329,50 +305,7 @@ class Decoder {
 
   Result<Digest> BodyDigest(const Call& call, const FunctionProto& function) const {
     BCTX_RETURN_IF_ERROR(CheckNodes(function));
-    ModelProto body;
-    *body.mutable_opset_import() = function.opset_import();
-    GraphProto* graph = body.mutable_graph();
-    *graph->mutable_node() = function.node();
-    Region region;
-    for (size_t i = 0; i < call.operands.size(); ++i) {
-      const Operand& operand = call.operands[i];
-      const std::string& formal = function.input(static_cast<int>(i));
-      if (!operand.is_initializer) {
-        region.activations.push_back(formal);
-        graph->add_input()->set_name(formal);
-        continue;
-      }
-      AddConstant(formal, operand, graph->add_initializer());
-    }
-    BCTX_ASSIGN_OR_RETURN(const ModelView view, BuildViewWithoutInference(body, FrontContents));
-    for (size_t i = 0; i < view.graph.nodes.size(); ++i) region.nodes.push_back(i);
-    region.outputs.assign(function.output().begin(), function.output().end());
-    return StructureDigest(view, view.graph, region);
-  }
-
-  // Small ones by value; of the others type and shape are all that counts.
-  static void AddConstant(const std::string& formal, const Operand& operand, TensorProto* tensor) {
-    tensor->set_name(formal);
-    tensor->set_data_type(operand.element_type);
-    for (const int64_t dim : operand.dims) tensor->add_dims(dim);
-    if (operand.size < kInlineLimit && operand.bytes.size() == operand.size) {
-      if (operand.element_type == TensorProto::STRING) {
-        AddStrings(operand.bytes, tensor);
-      } else {
-        tensor->set_raw_data(operand.bytes);
-      }
-      return;
-    }
-    tensor->set_data_location(TensorProto::EXTERNAL);
-  }
-
-  static void AddStrings(const std::string& bytes, TensorProto* tensor) {
-    for (size_t at = 0; at + 8 <= bytes.size();) {
-      const auto* start = reinterpret_cast<const uint8_t*>(bytes.data() + at);
-      const uint64_t size = base::LoadLittle<uint64_t>(start);
-      tensor->add_string_data(bytes.substr(at + 8, size));
-      at += 8 + size;
-    }
+    return FunctionDigest(function, call.operands);
   }
 
   const LoadLimits limits_;

@@ -8,6 +8,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "model/canonical.h"
 #include "model/front.h"
 #include "model/front_tag.h"
 #include "model/function_body.h"
@@ -75,6 +76,7 @@ class FrontEncoder {
       }
       BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(state_, graphs, partition));
       *front_.add_functions() = body.function;
+      AddImportsOf(body.function);
       by_graph[partition.graph_path].push_back({&partition, std::move(body)});
     }
     BCTX_RETURN_IF_ERROR(CheckDisjoint(by_graph));
@@ -95,6 +97,18 @@ class FrontEncoder {
     import->set_version(1);
     RaiseIr(kFunctionsIr);
     return OkStatus();
+  }
+
+  // A legalised body may need a domain that the model does not import.
+  void AddImportsOf(const onnx::FunctionProto& function) {
+    for (const auto& import : function.opset_import()) {
+      const auto& known = front_.opset_import();
+      if (std::none_of(known.begin(), known.end(), [&import](const auto& other) {
+            return DomainOf(other.domain()) == DomainOf(import.domain());
+          })) {
+        *front_.add_opset_import() = import;
+      }
+    }
   }
 
   // No node in two partitions, no partition in a subgraph of another's node.

@@ -41,6 +41,9 @@ struct EncodedPartition {
   std::vector<std::string> nodes;
   std::vector<std::string> activations, weights, constants, outputs;
   Digest structure_digest;
+  // A serialised FunctionProto that stands in the function encoding for the nodes themselves, with
+  // the same formals (model/legalize.h); empty: the nodes.
+  std::string legal_body;
 };
 
 // Where a tensor's bytes lie in the container; nothing: it stays inside the front.

@@ -45,6 +45,7 @@ class BodyBuilder {
     BCTX_RETURN_IF_ERROR(FindReads());
     NameFormals();
     BCTX_RETURN_IF_ERROR(AddImports());
+    if (!partition_.legal_body.empty()) return TakeLegalBody();
     return AddNodes();
   }
 
@@ -318,6 +319,24 @@ class BodyBuilder {
       }
     }
     NameNodes();
+    return std::move(body_);
+  }
+
+  // The stored body in place of the nodes: it must have the formals that these nodes have.
+  Result<Body> TakeLegalBody() {
+    onnx::FunctionProto legal;
+    if (!legal.ParseFromString(partition_.legal_body)) {
+      return Fail(StatusCode::kMalformed, "its legalised body is no function");
+    }
+    const auto same = [](const auto& a, const auto& b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    };
+    const onnx::FunctionProto& expected = body_.function;
+    if (legal.name() != expected.name() || legal.domain() != expected.domain() ||
+        !same(legal.input(), expected.input()) || !same(legal.output(), expected.output())) {
+      return Fail(StatusCode::kMalformed, "its legalised body has another name or other formals");
+    }
+    body_.function.Swap(&legal);
     return std::move(body_);
   }
 

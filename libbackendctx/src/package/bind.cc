@@ -30,10 +30,10 @@ std::string WhyStale(const manifest::Partition& partition, const model::Call& ca
   std::string reason = CompareOperands(partition, call);
   if (!reason.empty()) return reason;
   if (!call.structure_digest) return call.structure_digest.error().message();
-  if (*call.structure_digest != partition.structure_digest) {
-    return fmt::format("the body in the front has structure digest {}..., compiled was {}...",
-                       call.structure_digest->Hex().substr(0, 12),
-                       partition.structure_digest.Hex().substr(0, 12));
+  const Digest& expected = partition.body_structure_digest.value_or(partition.structure_digest);
+  if (*call.structure_digest != expected) {
+    return fmt::format("the body in the front has structure digest {}..., packed was {}...",
+                       call.structure_digest->Hex().substr(0, 12), expected.Hex().substr(0, 12));
   }
   return "";
 }

@@ -85,6 +85,21 @@ model::EncodedPartition ToEncoded(const manifest::Partition& partition) {
   return encoded;
 }
 
+Result<model::EncodedPartition> WithBody(const Package::State& state,
+                                         const manifest::Partition& partition) {
+  model::EncodedPartition encoded = ToEncoded(partition);
+  if (!partition.body) return encoded;
+  const container::Entry* entry = state.reader->Find(container::Kind::kBody, *partition.body);
+  if (entry == nullptr) {
+    return Status(StatusCode::kMalformed, fmt::format("partition {}: the container has no body {}",
+                                                      partition.id, partition.body->Hex()));
+  }
+  Result<std::string> body = state.reader->Read(*entry);
+  if (!body) return body.status().InFile(state.container_path);
+  encoded.legal_body = std::move(*body);
+  return encoded;
+}
+
 Result<Digest> PartitionDigest(const model::FlatModel& flat,
                                const model::EncodedPartition& partition) {
   for (const model::GraphView* graph : model::AllGraphs(flat.view())) {

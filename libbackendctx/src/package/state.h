@@ -52,8 +52,12 @@ Result<model::FlatModel> OpenGraph(const Package::State& state, const std::strin
 Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
                                   const model::DecodedFront& front);
 
-// A manifest's partition as the encoder takes it.
+// A manifest's partition as the encoder takes it, without a legalised body.
 model::EncodedPartition ToEncoded(const manifest::Partition& partition);
+
+// The same with the legalised body that the container holds, where the partition names one.
+Result<model::EncodedPartition> WithBody(const Package::State& state,
+                                         const manifest::Partition& partition);
 
 // Every tensor of the model that a container would hold, in the order of the graphs.
 std::vector<weights::TensorUse> TensorUses(const model::FlatModel& flat);

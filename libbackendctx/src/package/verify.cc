@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "fmt/format.h"
 #include "model/front.h"
+#include "model/legalize.h"
 #include "package/state.h"
 
 namespace backendctx {
@@ -84,16 +85,25 @@ class Verifier {
     return OkStatus();
   }
 
-  static Status CheckPartition(const manifest::Partition& partition, const model::FlatModel& flat) {
-    Result<Digest> digest = package::PartitionDigest(flat, package::ToEncoded(partition));
-    if (!digest) return AsClaim(digest.status()).WithContext("partition " + partition.id);
-    if (*digest == partition.structure_digest) return OkStatus();
+  Status CheckPartition(const manifest::Partition& partition, const model::FlatModel& flat) const {
+    BCTX_RETURN_IF_ERROR(
+        CheckDigest(partition, "structure_digest", partition.structure_digest,
+                    package::PartitionDigest(flat, package::ToEncoded(partition))));
+    if (!partition.body) return OkStatus();
+    const Result<model::EncodedPartition> encoded = package::WithBody(state_, partition);
+    if (!encoded) return encoded.status();
+    return CheckDigest(partition, "body_structure_digest", *partition.body_structure_digest,
+                       model::LegalBodyDigest(flat, *encoded));
+  }
+
+  static Status CheckDigest(const manifest::Partition& partition, const char* field,
+                            const Digest& expected, const Result<Digest>& found) {
+    if (!found) return AsClaim(found.status()).WithContext("partition " + partition.id);
+    if (*found == expected) return OkStatus();
     return Status(StatusCode::kCorrupt,
-                  fmt::format("partition {}: found structure digest {}, expected {}", partition.id,
-                              digest->Hex(), partition.structure_digest.Hex()),
-                  {.field = "structure_digest",
-                   .found = digest->Hex(),
-                   .expected = partition.structure_digest.Hex()});
+                  fmt::format("partition {}: found {} {}, expected {}", partition.id, field,
+                              found->Hex(), expected.Hex()),
+                  {.field = field, .found = found->Hex(), .expected = expected.Hex()});
   }
 
   void CheckFront() {
@@ -111,7 +121,8 @@ class Verifier {
     }
     std::vector<model::EncodedPartition> partitions;
     for (const manifest::Partition& partition : state_.manifest.partitions) {
-      if (partition.variant == tag.variant) partitions.push_back(package::ToEncoded(partition));
+      if (partition.variant != tag.variant) continue;
+      BCTX_ASSIGN_OR_RETURN(partitions.emplace_back(), package::WithBody(state_, partition));
     }
     const Result<std::string> encoded =
         model::EncodeFront(*flat_, partitions, tag, package::LayoutOf(state_.reader->index()));

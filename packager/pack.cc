@@ -112,6 +112,26 @@ Status CheckPlugins(const std::vector<std::string>& files) {
   return OkStatus();
 }
 
+// The library that --ort names, none for "none", else the one beside libbackendctx.so.
+Status ChooseRuntime(ProofTools* tools) {
+  std::string& library = tools->ort_library;
+  std::error_code error;
+  if (library == "none") {
+    library.clear();
+  } else if (library.empty()) {
+    library = FindRuntimeLibrary();
+    if (library.empty()) {
+      Warn(
+          "found no ONNX Runtime library beside libbackendctx.so: contexts stay unproved; "
+          "give --ort FILE");
+    }
+  } else if (!std::filesystem::exists(library, error)) {
+    return Status(StatusCode::kIo, fmt::format("--ort {}: no such file", library),
+                  {.file = library});
+  }
+  return OkStatus();
+}
+
 Status FillOptions(Flags* flags) {
   PackOptions& options = flags->options;
   if (flags->encoding != "function") {
@@ -130,15 +150,10 @@ Status FillOptions(Flags* flags) {
   }
   BCTX_RETURN_IF_ERROR(ParseCompression(flags->compress, &options));
   BCTX_RETURN_IF_ERROR(CheckPlugins(options.plugins));
-  if (options.proof.ort_library.empty()) options.proof.ort_library = FindRuntimeLibrary();
+  BCTX_RETURN_IF_ERROR(ChooseRuntime(&options.proof));
   options.proof.folder = ProgramFolder();
   options.proof.emulators = FindEmulators();
   options.proof.temporary_folder = TemporaryFolder();
-  if (options.proof.ort_library.empty()) {
-    Warn(
-        "found no ONNX Runtime library beside libbackendctx.so: contexts stay unproved; "
-        "give --ort FILE");
-  }
   return OkStatus();
 }
 
@@ -222,7 +237,8 @@ void AddPack(CommandLine& line) {
   verb->add_option("--plugin", options.plugins, "one more backend plug-in")
       ->allow_extra_args(false)
       ->type_name("FILE");
-  verb->add_option("--ort", options.proof.ort_library, "ONNX Runtime's library, for proofs")
+  verb->add_option("--ort", options.proof.ort_library,
+                   "ONNX Runtime's library, for proofs; none: no proofs")
       ->type_name("FILE");
   verb->add_option("--dump-ir", options.dump_folder, "leave intermediate forms in this folder")
       ->type_name("DIR");

@@ -243,7 +243,7 @@ class FallsBack(Packages):
 
     def test_unproved(self):
         """contexts that were never tried run with a word about it, and not where proof is required"""
-        front, _ = self.package("two_layers", "--target", "host", "--ort", "/nonexistent/libonnxruntime.so")
+        front, _ = self.package("two_layers", "--target", "host", "--ort", "none")
         session, report = self.report(front)
         self.assert_compiled(report, 2)
         for decision in report["decisions"]:
@@ -463,7 +463,7 @@ class OtherHosts(Packages):
 
     def test_cpp_host_unproved(self):
         """the C++ sample says how much of the compiled is unproved"""
-        front, _ = self.package("two_layers", "--target", "host", "--ort", "/nonexistent/libonnxruntime.so")
+        front, _ = self.package("two_layers", "--target", "host", "--ort", "none")
         done = self.sample("1.31.1", front)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("BackendContext: 2 compiled, 0 interpreted; 2 of the compiled unproved", done.stdout)

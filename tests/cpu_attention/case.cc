@@ -297,27 +297,25 @@ Real Attention<Real>::Score(int64_t b, int64_t h, int64_t i, int64_t j) const {
   return s;
 }
 
-// In place; false: a row that is masked whole.
+// In place; false: every weight is NaN, because a score is, or is plus infinity, or all are minus
+// infinity.
 template <typename Real>
 bool Attention<Real>::Softmax(std::vector<Real>* row) const {
   Real most = -std::numeric_limits<Real>::infinity();
-  bool nan = false;
-  for (Real s : *row) {
-    most = s > most ? s : most;
-    nan = nan || std::isnan(s);
-  }
+  for (Real s : *row) most = s > most ? s : most;
   Real sum = 0;
   for (Real& s : *row) s = std::exp(s - most);
   for (int64_t j : keys_) sum += (*row)[static_cast<size_t>(j)];
   for (Real& s : *row) s /= sum;
-  return nan || most != -std::numeric_limits<Real>::infinity();
+  return !std::isnan(sum);
 }
 
 template <typename Real>
 void Attention<Real>::Row(int64_t b, int64_t h, int64_t i, std::vector<Real>* out) const {
   std::vector<Real> row(static_cast<size_t>(in_.keys));
   for (int64_t j = 0; j < in_.keys; ++j) row[static_cast<size_t>(j)] = Score(b, h, i, j);
-  const bool any = Softmax(&row);
+  const bool guarded = !Softmax(&row) && p_.masked_row == BCTX_MASKED_ROW_ZERO;
+  if (guarded) std::fill(row.begin(), row.end(), Real{0});
   const int64_t size = p_.v_head_size;
   const float* v = v_.data() + KvHead(b, h) * in_.keys * size;
   std::vector<Real> y(static_cast<size_t>(size), Real{0});
@@ -326,8 +324,7 @@ void Attention<Real>::Row(int64_t b, int64_t h, int64_t i, std::vector<Real>* ou
       y[static_cast<size_t>(d)] += row[static_cast<size_t>(j)] * static_cast<Real>(v[j * size + d]);
     }
   }
-  const bool zero = !any && in_.keys > 0 && p_.masked_row == BCTX_MASKED_ROW_ZERO;
-  for (Real x : y) out->push_back(zero ? Real{0} : x);
+  out->insert(out->end(), y.begin(), y.end());
 }
 
 }  // namespace

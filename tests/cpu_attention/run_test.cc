@@ -83,7 +83,41 @@ TEST_CASE("rows masked with minus infinity are zero or nan as asked", "[run]") {
   }
 }
 
-TEST_CASE("where the bias decides, the lowest value masks as minus infinity does", "[run]") {
+TEST_CASE("a guarded row with nan or infinity among its scores gives zeros times v", "[run]") {
+  for (bctx_masked_row rule : {BCTX_MASKED_ROW_ZERO, BCTX_MASKED_ROW_NAN}) {
+    for (Layout v : {Layout::kBhsd, Layout::kBhds}) {
+      Problem problem;
+      problem.masked_row = rule;
+      problem.v = v;
+      problem.masks = {BCTX_MASK_ADD};
+      Inputs in = Simple(problem, 40, 200);
+      in.masks[0].floats[3 * 200 + 150] = kNan;
+      in.masks[0].floats[20 * 200] = kInfinity;
+      in.masks[0].floats[39 * 200 + 199] = kInfinity;
+      std::fill_n(in.masks[0].floats.begin() + 7 * 200, 200, -kInfinity);
+      in.masks[0].floats[7 * 200 + 50] = kNan;
+      std::fill_n(in.masks[0].floats.begin() + 11 * 200, 200, -kInfinity);
+      CheckEverywhere(problem, in);
+      // What zeros do not hide: a column of V with nan or infinity, wherever its key stands.
+      in.v.floats[5] = kNan;
+      in.v.floats[in.v.floats.size() - 3] = kNan;
+      CheckEverywhere(problem, in);
+    }
+  }
+}
+
+TEST_CASE("where the bias decides, nan among the scores is nan", "[run]") {
+  Problem problem;
+  problem.masked_row = BCTX_MASKED_ROW_ZERO_BIAS;
+  problem.masks = {BCTX_MASK_ADD};
+  Inputs in = Simple(problem, 20, 70);
+  in.masks[0].floats[3 * 70 + 60] = kNan;
+  in.masks[0].floats[9 * 70] = kInfinity;
+  CheckEverywhere(problem, in);
+}
+
+TEST_CASE("where the bias decides, the lowest the lowest value masks as minus infinity does",
+          "[run]") {
   Problem problem;
   problem.masks = {BCTX_MASK_ADD};
   Inputs lowest = Simple(problem, 30, 200);

@@ -71,6 +71,41 @@ llvm::Function* EmitLoadQueries(Emitter& e) {
 
 namespace {
 
+// A guard writes zeros over the weights of a row that has NaN among its scores, or plus infinity.
+// The sum of such a row is NaN by now and so are its outputs, of which nothing can be kept: zeros
+// times V, which are NaN in the columns where V holds NaN or an infinity, are computed here. That
+// is slow and rare.
+void GuardRows(Emitter& e, Value* args, Value* out, Value* sum) {
+  Ir& ir = e.ir;
+  auto& b = ir.b();
+  Ir::Values guarded;
+  Value* any = b.getFalse();
+  for (int v = 0; v < e.plan.target->vectors; ++v) {
+    Value* total = ir.LoadVec(ir.At(sum, int64_t{4} * v * ir.lanes()));
+    guarded.push_back(b.CreateFCmpUNO(total, total));
+    any = b.CreateOr(any, b.CreateOrReduce(guarded.back()));
+  }
+  ir.IfDo(any, [&] {
+    Value* values = e.Pointer(args, offsetof(KernelArgs, v));
+    Value* stride = e.StrideBytes(args, offsetof(KernelArgs, v_stride), e.plan.v.unit_sequence());
+    Value* channel = e.StrideBytes(args, offsetof(KernelArgs, v_channel), e.plan.v.unit_channel());
+    Value* keys = e.Int(args, offsetof(KernelArgs, keys));
+    ir.For(ir.I64(0), ir.I64(e.plan.v_head_size), 1, [&](Value* d) {
+      Value* column = ir.At(values, ir.Mul(d, channel));
+      auto add = [&](Value* key, const Ir::Values& in) {
+        Value* x = ir.LoadFloat(ir.At(column, ir.Mul(key, stride)));
+        return Ir::Values{b.CreateFAdd(in[0], b.CreateFMul(x, ir.F32(0)))};
+      };
+      Value* zero = ir.Splat(ir.Loop(ir.I64(0), keys, 1, {ir.F32(0)}, false, add)[0]);
+      Value* row = ir.AtFloat(out, ir.Mul(d, ir.I64(e.plan.q_tile())));
+      for (int v = 0; v < e.plan.target->vectors; ++v) {
+        Value* at = ir.At(row, int64_t{4} * v * ir.lanes());
+        ir.StoreVec(b.CreateSelect(guarded[static_cast<size_t>(v)], zero, ir.LoadVec(at)), at);
+      }
+    });
+  });
+}
+
 // sum[lane] = 1 / sum[lane]; where no key had weight, what the partition wants of such a row.
 void InvertSums(Emitter& e, Value* sum) {
   Ir& ir = e.ir;
@@ -79,7 +114,9 @@ void InvertSums(Emitter& e, Value* sum) {
     Value* total = ir.LoadVec(at);
     Value* inverse = ir.b().CreateFDiv(ir.VecOf(1.F), total);
     if (e.plan.masked_row != BCTX_MASKED_ROW_NAN) {
-      Value* none = ir.b().CreateFCmpOEQ(total, ir.VecOf(0.F));
+      Value* none = e.plan.masked_row == BCTX_MASKED_ROW_ZERO
+                        ? ir.b().CreateFCmpUEQ(total, ir.VecOf(0.F))
+                        : ir.b().CreateFCmpOEQ(total, ir.VecOf(0.F));
       inverse = ir.b().CreateSelect(none, ir.VecOf(0.F), inverse);
     }
     ir.StoreVec(inverse, at);
@@ -100,6 +137,7 @@ llvm::Function* EmitStoreOutput(Emitter& e) {
   Value* stride = e.StrideBytes(args, offsetof(KernelArgs, y_stride), e.plan.y.unit_sequence());
   Value* channel = e.StrideBytes(args, offsetof(KernelArgs, y_channel), e.plan.y.unit_channel());
   Value* rows = ir.MinI64(ir.Sub(e.Int(args, offsetof(KernelArgs, rows)), first), ir.I64(tile));
+  if (e.plan.masked_row == BCTX_MASKED_ROW_ZERO) GuardRows(e, args, out, sum);
   InvertSums(e, sum);
 
   auto store_one = [&](Value* lane) {

@@ -88,7 +88,8 @@ typedef struct bctx_attention_mask {
 /* What a row gives whose every key is masked with minus infinity. */
 typedef enum bctx_masked_row {
   BCTX_MASKED_ROW_NAN = 0,      /* plain softmax */
-  BCTX_MASKED_ROW_ZERO = 1,     /* exporters that guard with IsNaN */
+  BCTX_MASKED_ROW_ZERO = 1,     /* exporters that guard with IsNaN: where a score is NaN or plus
+                                   infinity too, the weights are zeros, which multiply V */
   BCTX_MASKED_ROW_ZERO_BIAS = 2 /* the Attention operator: zero, and an additive mask of the lowest
                                    finite value or less masks its key as minus infinity does */
 } bctx_masked_row;

@@ -55,9 +55,11 @@ struct Attention {
   float scale = 1;
   float softcap = 0;
   bool causal = false;
-  bool lowest_masks =
-      false;  // an addend of the lowest finite value masks as -inf does: the operator
-  bool zero_masked_rows = false;         // a row whose every key is -inf gives 0, else NaN
+  // A row whose every key is -inf has weights of 0, else NaN. Without lowest_masks, that is behind
+  // a guard against NaN, so has a row with NaN or +inf among its scores.
+  bool zero_masked_rows = false;
+  // An addend of the lowest finite value masks as -inf does: the operator.
+  bool lowest_masks = false;
   std::vector<Mask> masks;               // at most 2
   std::vector<InputShape> input_shapes;  // one for each of `inputs`
   std::string form;                      // "Attention-23", "decomposed": for the report

@@ -88,7 +88,7 @@ Compiled Compile(const bctx_plugin& compiler, const Problem& problem, const std:
   attention.masked_row = problem.masked_row;
   attention.mask_count = static_cast<int32_t>(problem.masks.size());
   for (size_t i = 0; i < problem.masks.size() && i < BCTX_MAX_MASKS; ++i) {
-    attention.masks[i] = {static_cast<int32_t>(3 + i), problem.masks[i]};
+    attention.masks[i] = {static_cast<int32_t>(3 + i), problem.masks[i], problem.fill};
     values.push_back({"mask", problem.masks[i] == BCTX_MASK_ADD ? kFloat : kBool, -1, nullptr});
   }
   bctx_value output{"y", kFloat, RankOf(problem.y), nullptr};
@@ -289,8 +289,8 @@ Real Attention<Real>::Score(int64_t b, int64_t h, int64_t i, int64_t j) const {
       const float addend = in_.masks[m].floats[at];
       s = std::abs(addend) > 1e30F ? static_cast<Real>(static_cast<float>(s) + addend)
                                    : s + static_cast<Real>(addend);
-    } else if (in_.masks[m].bools[at] == 0) {
-      s = -std::numeric_limits<Real>::infinity();
+    } else if ((in_.masks[m].bools[at] != 0) == (p_.masks[m] == BCTX_MASK_DROP)) {
+      s = static_cast<Real>(p_.fill);
     }
   }
   if (p_.causal && j > i) s = -std::numeric_limits<Real>::infinity();

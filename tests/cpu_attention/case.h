@@ -4,6 +4,7 @@
 #include <backendctx/plugin_abi.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct Problem {
   bool causal = false;
   bctx_masked_row masked_row = BCTX_MASKED_ROW_ZERO;
   std::vector<bctx_mask_kind> masks;
+  float fill = -std::numeric_limits<float>::infinity();  // where a bool mask drops a key
   // Declared shapes of q, k, v, masks, y in this order; one that is not there or empty is unknown.
   std::vector<std::vector<int64_t>> declared;
 };

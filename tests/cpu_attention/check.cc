@@ -90,7 +90,8 @@ std::string Describe(const Problem& p) {
        << ", sizes " << p.qk_head_size << "/" << p.v_head_size << ", scale " << p.scale
        << ", softcap " << p.softcap << (p.causal ? ", causal" : "") << ", masked row "
        << (p.masked_row == BCTX_MASKED_ROW_ZERO ? "zero" : "nan") << ", masks";
-  for (bctx_mask_kind kind : p.masks) text << (kind == BCTX_MASK_ADD ? " add" : " keep");
+  for (bctx_mask_kind kind : p.masks)
+    text << (kind == BCTX_MASK_ADD ? " add" : kind == BCTX_MASK_KEEP ? " keep" : " drop");
   return text.str();
 }
 

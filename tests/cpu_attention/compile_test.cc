@@ -107,6 +107,10 @@ TEST_CASE("what the compiler does not take is unsupported, with the reason", "[c
   Refused("head counts", BCTX_INVALID_ARGUMENT, [](Problem& p) { p.kv_heads = 0; });
   Refused("mask count", BCTX_INVALID_ARGUMENT,
           [](Problem& p) { p.masks = {BCTX_MASK_ADD, BCTX_MASK_ADD, BCTX_MASK_ADD}; });
+  Refused("expected a negative number", BCTX_UNSUPPORTED, [](Problem& p) {
+    p.masks = {BCTX_MASK_KEEP};
+    p.fill = 0;
+  });
   const Compiled target = Compile(CompilerPlugin(), Problem{}, "riscv64");
   CHECK(target.code == BCTX_UNSUPPORTED);
   CHECK_THAT(target.message, Catch::Matchers::Contains("riscv64"));

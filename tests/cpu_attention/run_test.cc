@@ -160,6 +160,23 @@ TEST_CASE("a row masked with the finite value attends to all keys alike", "[run]
   CHECK(y[0] == Approx(mean).margin(1e-6));
 }
 
+TEST_CASE("bool masks drop keys by a finite number where the model does", "[run]") {
+  for (bctx_mask_kind kind : {BCTX_MASK_KEEP, BCTX_MASK_DROP}) {
+    for (float fill : {-kInfinity, kLowest, -2.F}) {
+      Problem problem;
+      problem.masks = {kind, BCTX_MASK_ADD};
+      problem.fill = fill;
+      Inputs in = Simple(problem, 30, 200);
+      for (size_t i = 0; i < 30 * 200; ++i) {
+        const bool masked = (i / 200) % 3 == 0 || i % 200 < 100;  // whole rows and whole tiles
+        in.masks[0].bools[i] = masked == (kind == BCTX_MASK_DROP) ? 1 : 0;
+        in.masks[1].floats[i] = i % 7 == 0 ? 0.5F : 0.F;
+      }
+      CheckEverywhere(problem, in);
+    }
+  }
+}
+
 TEST_CASE("a padding mask written out for every query is right, as is one with one odd row",
           "[run]") {
   for (bctx_mask_kind kind : {BCTX_MASK_ADD, BCTX_MASK_KEEP}) {

@@ -1,5 +1,5 @@
 // print_attention [--json] MODEL.onnx...: what FindAttention says of each graph, for people, or one
-// JSON object a region for scripts that try regions alone.
+// JSON object a region, or a candidate that was not taken, for scripts that try regions alone.
 #include <fmt/format.h>
 
 #include <fstream>
@@ -23,6 +23,11 @@ std::string Text(const Operand& o) {
   return fmt::format("{}[{},{},{},{}]", o.value, o.axis[0], o.axis[1], o.axis[2], o.axis[3]);
 }
 
+const char* NameOf(Mask::Kind kind) {
+  static constexpr const char* kNames[] = {"add", "keep", "drop"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
 void Print(const model::GraphView& graph, const Attention& a) {
   fmt::print("  found {}: {} nodes, heads {}/{}, sizes {}/{}, scale {}, softcap {}{}{}\n", a.form,
              a.nodes.size(), a.q_heads, a.kv_heads, a.qk_head_size, a.v_head_size, a.scale,
@@ -31,7 +36,9 @@ void Print(const model::GraphView& graph, const Attention& a) {
   for (const size_t node : a.nodes) fmt::print(" {}", graph.nodes[node].op_type);
   fmt::print("\n");
   for (const Mask& mask : a.masks) {
-    fmt::print("    mask {} {}\n", mask.kind == Mask::Kind::kAdd ? "add" : "keep", mask.value);
+    fmt::print("    mask {} {}", NameOf(mask.kind), mask.value);
+    if (mask.kind != Mask::Kind::kAdd) fmt::print(" else {}", mask.fill);
+    fmt::print("\n");
   }
   for (const InputShape& input : a.input_shapes) {
     fmt::print("    input {} (", input.value);
@@ -52,7 +59,8 @@ nlohmann::json ToJson(const Operand& o) {
 nlohmann::json ToJson(const model::GraphView& graph, const Attention& a) {
   nlohmann::json masks = nlohmann::json::array(), inputs = nlohmann::json::array();
   for (const Mask& mask : a.masks) {
-    masks.push_back({{"value", mask.value}, {"keep", mask.kind == Mask::Kind::kKeep}});
+    masks.push_back(
+        {{"value", mask.value}, {"kind", NameOf(mask.kind)}, {"fill", fmt::to_string(mask.fill)}});
   }
   for (const InputShape& shape : a.input_shapes) {
     nlohmann::json dims = nlohmann::json::array(), values = nlohmann::json::array();
@@ -110,6 +118,10 @@ int Run(const char* path, bool json) {
     const AttentionReport report = FindAttention(*view, *graph);
     if (json) {
       for (const Attention& found : report.found) fmt::print("{}\n", ToJson(*graph, found).dump());
+      for (const NotTaken& n : report.not_taken) {
+        const nlohmann::json line = {{"not_taken", n.node}, {"op", n.op}, {"reason", n.reason}};
+        fmt::print("{}\n", line.dump());
+      }
       continue;
     }
     fmt::print("{} {}: {} nodes, {} found, {} not taken\n", path, graph->path, graph->nodes.size(),

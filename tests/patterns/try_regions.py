@@ -32,8 +32,8 @@ def region_model(model, region):
     tensors = {t.name: t for t in graph.initializer}
     nodes = [made[c] for c in region["constants"] if c in made] + [graph.node[i] for i in region["nodes"]]
     types = {v: onnx.TensorProto.FLOAT for v in
-             [region[x]["value"] for x in "qkvy"] + [m["value"] for m in region["masks"] if not m["keep"]]}
-    types |= {m["value"]: onnx.TensorProto.BOOL for m in region["masks"] if m["keep"]}
+             [region[x]["value"] for x in "qkvy"] + [m["value"] for m in region["masks"] if m["kind"] == "add"]}
+    types |= {m["value"]: onnx.TensorProto.BOOL for m in region["masks"] if m["kind"] != "add"}
     inputs = []
     for shape in region["inputs"]:
         kind = types.get(shape["value"], onnx.TensorProto.INT64 if shape["has_values"] else onnx.TensorProto.FLOAT)
@@ -45,7 +45,7 @@ def region_model(model, region):
 
 
 def feeds(region, case, rng, style):
-    masks = {m["value"]: m["keep"] for m in region["masks"]}
+    masks = {m["value"]: m["kind"] for m in region["masks"]}
     result = {}
     for shape in region["inputs"]:
         dims, name = sizes(shape["dims"], case), shape["value"]
@@ -59,8 +59,8 @@ def feeds(region, case, rng, style):
             open_ = rng.random(dims) < 0.7
             if not region["zero_masked_rows"] and open_.ndim:
                 open_[..., 0] = True
-            if masks[name]:
-                result[name] = open_
+            if masks[name] != "add":
+                result[name] = open_ if masks[name] == "keep" else ~open_
             elif style == 0:
                 result[name] = rng.standard_normal(dims).astype(np.float32)
             else:
@@ -88,11 +88,11 @@ def attention(region, values):
         s = region["softcap"] * np.tanh(s / region["softcap"])
     for mask in region["masks"]:
         m = values[mask["value"]]
-        if not mask["keep"]:
+        if mask["kind"] == "add":
             # In float32, as the nodes add: a score disappears beside the lowest float.
             s = (s.astype(np.float32) + m).astype(np.float64)
         else:
-            s = np.where(m, s, -np.inf)
+            s = np.where(m if mask["kind"] == "keep" else ~m, s, float(mask["fill"]))
     if region["causal"]:
         s = np.where(np.tri(s.shape[-2], s.shape[-1], dtype=bool), s, -np.inf)
     with np.errstate(invalid="ignore"):
@@ -105,7 +105,8 @@ def attention(region, values):
     if len(set(axis)) == 4:
         order = np.argsort(axis)
         return y.transpose(order)
-    return y.transpose(0, 2, 1, 3).reshape(y.shape[0], y.shape[2], -1) if axis[2] == 1 else None
+    packed = y.transpose(0, 2, 1, 3).reshape(y.shape[0], y.shape[2], -1)
+    return packed if axis[2] == 1 else packed.swapaxes(0, 1)
 
 
 def check(path, print_attention):
@@ -115,6 +116,8 @@ def check(path, print_attention):
     worst = 0.0
     for line in lines.stdout.splitlines():
         region = json.loads(line)
+        if "not_taken" in region:
+            continue
         if region["graph"]:
             skipped += 1
             continue

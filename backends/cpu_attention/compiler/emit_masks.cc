@@ -31,7 +31,7 @@ struct Mask {
 };
 
 // One mask element, or `width` adjacent ones, as what the score step takes: the addend, or for a
-// bool mask zero where the key is kept and minus infinity where not.
+// bool mask zero where the key is kept and the fill, minus infinity mostly, where not.
 Value* Mask::Load(Value* row, Value* index, int width) {
   auto type = [&](llvm::Type* element) -> llvm::Type* {
     return width == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(width));
@@ -45,9 +45,11 @@ Value* Mask::Load(Value* row, Value* index, int width) {
                                  addend);
   }
   Value* bytes = ir().LoadUnaligned(type(ir().i8()), ir().At(row, index));
-  Value* keep = ir().b().CreateICmpNE(bytes, llvm::Constant::getNullValue(bytes->getType()));
-  auto* infinity = llvm::ConstantFP::getInfinity(type(ir().f32()), true);
-  return ir().b().CreateSelect(keep, llvm::Constant::getNullValue(type(ir().f32())), infinity);
+  const Plan::Fill& fill = e.plan.fills[static_cast<size_t>(number)];
+  const auto kept = fill.drops ? llvm::CmpInst::ICMP_EQ : llvm::CmpInst::ICMP_NE;
+  Value* keep = ir().b().CreateICmp(kept, bytes, llvm::Constant::getNullValue(bytes->getType()));
+  auto* other = llvm::ConstantFP::get(type(ir().f32()), static_cast<double>(fill.fill));
+  return ir().b().CreateSelect(keep, llvm::Constant::getNullValue(type(ir().f32())), other);
 }
 
 // The same as integers: all zero means that nothing changes.

@@ -83,7 +83,7 @@ Ir::Values Step::ApplyMask(const ScoreStep& step, const Ir::Values& key, Ir::Val
       if (step.kind == ScoreStep::Kind::kAdd) {
         s = b.CreateFAdd(s, m);
       } else {
-        // The panel holds zero or minus infinity: the sign decides, in one blend.
+        // The panel holds zero or a negative fill: the sign decides, in one blend.
         Value* drop = b.CreateICmpSLT(b.CreateBitCast(m, e.ir.ivec()),
                                       llvm::Constant::getNullValue(e.ir.ivec()));
         s = b.CreateSelect(drop, m, s);

@@ -73,7 +73,8 @@ Outcome TakeMasks(const bctx_partition& partition, const bctx_attention& attenti
     if (mask.index < 0 || static_cast<size_t>(mask.index) >= partition.input_count) {
       return Fail(BCTX_INVALID_ARGUMENT, what + ": index " + Number(mask.index) + " is no input");
     }
-    if (mask.kind != BCTX_MASK_ADD && mask.kind != BCTX_MASK_KEEP) {
+    const bool is_bool = mask.kind == BCTX_MASK_KEEP || mask.kind == BCTX_MASK_DROP;
+    if (mask.kind != BCTX_MASK_ADD && !is_bool) {
       return Unsupported(what + ": kind " + Number(mask.kind) + " is not known");
     }
     const bctx_value& value = partition.inputs[mask.index];
@@ -85,7 +86,12 @@ Outcome TakeMasks(const bctx_partition& partition, const bctx_attention& attenti
     if (value.rank > 4) {
       return Unsupported(what + ": rank " + Number(value.rank) + ", expected at most 4");
     }
-    plan->masks.push_back({mask.index, mask.kind});
+    if (is_bool && !(mask.fill < 0)) {
+      return Unsupported(what + ": scores become " + std::to_string(mask.fill) +
+                         " where it drops keys, expected a negative number");
+    }
+    plan->masks.push_back({mask.index, is_bool ? BCTX_MASK_KEEP : BCTX_MASK_ADD});
+    plan->fills.push_back({mask.kind == BCTX_MASK_DROP, is_bool ? mask.fill : 0});
   }
   return {};
 }

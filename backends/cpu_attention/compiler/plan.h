@@ -51,6 +51,13 @@ struct Plan {
   bctx_masked_row masked_row = BCTX_MASKED_ROW_NAN;
   std::vector<ScoreStep> steps;
   std::vector<TableMask> masks;
+  // Of bool masks: where the element is `drops`, the score becomes `fill`. For a driver such masks
+  // are all alike.
+  struct Fill {
+    bool drops = false;
+    float fill = 0;
+  };
+  std::vector<Fill> fills;  // one for each mask
   int input_count = 0, output_count = 0;
 
   int kv_block = 0;  // keys in one pass

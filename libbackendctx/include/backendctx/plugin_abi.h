@@ -75,14 +75,16 @@ typedef struct bctx_attention_operand {
 } bctx_attention_operand;
 
 typedef enum bctx_mask_kind {
-  BCTX_MASK_ADD = 0, /* floating point, added to the scaled score */
-  BCTX_MASK_KEEP = 1 /* bool, true = attend; false gives the score minus infinity */
+  BCTX_MASK_ADD = 0,  /* floating point, added to the scaled score */
+  BCTX_MASK_KEEP = 1, /* bool, true = attend; false gives the score `fill` */
+  BCTX_MASK_DROP = 2  /* bool, false = attend; true gives the score `fill` */
 } bctx_mask_kind;
 
 /* A mask tensor broadcasts to (batch, head, query, key) from the right, as numpy does. */
 typedef struct bctx_attention_mask {
   int32_t index;
   int32_t kind;
+  float fill; /* of bool masks: minus infinity, or what the model writes instead */
 } bctx_attention_mask;
 
 /* What a row gives whose every key is masked with minus infinity. */

@@ -104,7 +104,7 @@ class CaseMaker {
     if (!shape.floats.empty()) return FillFloats(shape, tensor);
     const patterns::Mask* mask = FindMask(shape.value);
     if (tensor->element_type == kBool) {
-      FillBool(tensor);
+      FillBool(mask != nullptr && mask->kind == patterns::Mask::Kind::kDrop, tensor);
     } else if (tensor->element_type == kFloat) {
       mask == nullptr ? FillNormal(tensor) : FillMask(tensor);
     } else {
@@ -164,9 +164,9 @@ class CaseMaker {
     return has_rows && element + static_cast<size_t>(keys) >= tensor.data.size() / sizeof(float);
   }
 
-  void FillBool(proof::Tensor* tensor) {
+  void FillBool(bool drops, proof::Tensor* tensor) {
     for (size_t i = 0; i < tensor->data.size(); ++i) {
-      tensor->data[i] = MayClose(i, *tensor) ? 0 : 1;
+      tensor->data[i] = MayClose(i, *tensor) == drops ? 1 : 0;
     }
   }
 

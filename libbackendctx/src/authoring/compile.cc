@@ -58,7 +58,7 @@ std::string GroupKey(const Region& region) {
   }
   for (const patterns::Mask& mask : attention.masks) {
     AppendOperand({mask.value}, region.partition, &key);
-    key += mask.kind == patterns::Mask::Kind::kAdd ? "+" : "&";
+    key += fmt::format("{}{:a}", static_cast<int>(mask.kind), mask.fill);
   }
   key += fmt::format("|{} {} {} {} {:a} {:a} {} {}", attention.q_heads, attention.kv_heads,
                      attention.qk_head_size, attention.v_head_size, attention.scale,

@@ -153,6 +153,9 @@ Result<Regions> FindRegions(const model::FlatModel& flat, const std::string& var
   for (const model::GraphView* graph : model::AllGraphs(flat.view())) {
     BCTX_RETURN_IF_ERROR(TakeFrom(flat, *graph, variant, &regions));
   }
+  for (const patterns::NotTaken& inside : patterns::LookIntoFunctions(flat.view())) {
+    regions.not_taken.push_back({"", inside.node, inside.op, inside.reason});
+  }
   return regions;
 }
 

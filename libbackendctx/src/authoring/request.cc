@@ -117,7 +117,9 @@ Status PartitionForPlugin::FillAttention(const patterns::Attention& from) {
   for (const patterns::Mask& mask : from.masks) {
     bctx_attention_mask& to = attention_.masks[attention_.mask_count++];
     to.index = InputIndex(mask.value);
-    to.kind = mask.kind == patterns::Mask::Kind::kAdd ? BCTX_MASK_ADD : BCTX_MASK_KEEP;
+    static constexpr bctx_mask_kind kKinds[] = {BCTX_MASK_ADD, BCTX_MASK_KEEP, BCTX_MASK_DROP};
+    to.kind = kKinds[static_cast<size_t>(mask.kind)];
+    to.fill = mask.fill;
     if (to.index < 0) {
       return Status(StatusCode::kInternal,
                     fmt::format("mask of {} is no boundary value: '{}'", source_.id, mask.value));

@@ -135,6 +135,7 @@ ModelView& ModelView::operator=(ModelView&& other) noexcept {
   ir_version = other.ir_version;
   opsets = std::move(other.opsets);
   local_functions = std::move(other.local_functions);
+  function_bodies = std::move(other.function_bodies);
   graph = std::move(other.graph);
   // The top level graph moved, so the graphs one level below have a new parent.
   for (const Node& node : graph.nodes) {
@@ -145,8 +146,10 @@ ModelView& ModelView::operator=(ModelView&& other) noexcept {
   return *this;
 }
 
-std::vector<const GraphView*> AllGraphs(const ModelView& model) {
-  std::vector<const GraphView*> result, pending = {&model.graph};
+std::vector<const GraphView*> AllGraphs(const ModelView& model) { return AllGraphs(model.graph); }
+
+std::vector<const GraphView*> AllGraphs(const GraphView& top) {
+  std::vector<const GraphView*> result, pending = {&top};
   while (!pending.empty()) {
     const GraphView* graph = pending.back();
     pending.pop_back();

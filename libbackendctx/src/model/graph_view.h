@@ -109,10 +109,14 @@ struct ModelView {
   std::vector<std::pair<std::string, int64_t>> opsets;  // as imported, "ai.onnx" as ""
   int64_t Opset(const std::string& domain) const;       // 0: not imported; the highest if repeated
   std::vector<std::string> local_functions;             // "domain::name"
+  // The body of each, without types; null where it could not be read. For reports only.
+  std::vector<std::shared_ptr<const GraphView>> function_bodies;
   GraphView graph;
 };
 
 // Every graph of the model, outermost first, depth first in node and attribute order.
 std::vector<const GraphView*> AllGraphs(const ModelView& model);
+// The same of one graph and what is inside it.
+std::vector<const GraphView*> AllGraphs(const GraphView& graph);
 
 }  // namespace backendctx::model

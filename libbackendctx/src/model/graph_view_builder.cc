@@ -272,6 +272,18 @@ class Builder {
   const TensorSource& source_;
 };
 
+std::shared_ptr<const GraphView> BodyOf(const onnx::FunctionProto& function,
+                                        const TensorSource& source) {
+  onnx::GraphProto graph;
+  *graph.mutable_node() = function.node();
+  for (const std::string& input : function.input()) graph.add_input()->set_name(input);
+  for (const std::string& output : function.output()) graph.add_output()->set_name(output);
+  auto body = std::make_shared<GraphView>();
+  Names captured;
+  if (!Builder(source).Fill(graph, graph, 0, body.get(), &captured).ok()) return nullptr;
+  return body;
+}
+
 Result<ModelView> Build(const onnx::ModelProto& model, const onnx::GraphProto& types,
                         const TensorSource& source) {
   ModelView view;
@@ -281,6 +293,7 @@ Result<ModelView> Build(const onnx::ModelProto& model, const onnx::GraphProto& t
   }
   for (const auto& function : model.functions()) {
     view.local_functions.push_back(function.domain() + "::" + function.name());
+    view.function_bodies.push_back(BodyOf(function, source));
   }
   Names captured;
   BCTX_RETURN_IF_ERROR(Builder(source).Fill(model.graph(), types, 0, &view.graph, &captured));

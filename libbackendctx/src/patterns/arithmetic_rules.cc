@@ -212,21 +212,6 @@ void CastLikeRule(RuleContext& c) {
 
 // ---- products -----------------------------------------------------------------------------------
 
-void MatMulRule(RuleContext& c) {
-  if (!c.Has(0) || !c.Has(1)) return;
-  const Fact &a = c.In(0), &b = c.In(1);
-  c.Out().type = a.type ? a.type : b.type;
-  if (!a.ranked || !b.ranked || a.rank() < 2 || b.rank() < 2) return;
-  c.symbols.Assume(a.dims[a.rank() - 1], b.dims[b.rank() - 2]);
-  Fact left, right;
-  left.ranked = right.ranked = true;
-  left.dims.assign(a.dims.begin(), a.dims.end() - 2);
-  right.dims.assign(b.dims.begin(), b.dims.end() - 2);
-  c.Out().ranked = BroadcastDims(c.symbols, {&left, &right}, &c.Out().dims);
-  c.Out().dims.push_back(a.dims[a.rank() - 2]);
-  c.Out().dims.push_back(b.dims[b.rank() - 1]);
-}
-
 void GemmRule(RuleContext& c) {
   if (!c.Has(0) || !c.Has(1)) return;
   const Fact &a = c.In(0), &b = c.In(1);
@@ -271,6 +256,7 @@ Rule FindArithmeticRule(const std::string& op_type) {
         {"CastLike", CastLikeRule},
         {"MatMul", MatMulRule},
         {"Gemm", GemmRule},
+        {"Einsum", EinsumRule},
         {"Sqrt", FloatFunction<Root>},
         {"Reciprocal", FloatFunction<Inverse>},
         {"Neg", FloatFunction<Negated>},

@@ -13,62 +13,102 @@ namespace {
 using model::GraphView;
 using model::Node;
 
-bool IsForeignAttention(const Node& node) {
-  static const std::unordered_set<std::string> kOps = {"Attention",
-                                                       "MultiHeadAttention",
-                                                       "GroupQueryAttention",
-                                                       "PackedAttention",
-                                                       "PackedMultiHeadAttention",
-                                                       "SparseAttention",
-                                                       "PagedAttention",
-                                                       "QAttention",
-                                                       "DecoderMaskedMultiHeadAttention",
-                                                       "DecoderMaskedSelfAttention",
-                                                       "FlexAttention",
-                                                       "LinearAttention",
-                                                       "LongformerAttention"};
-  return kOps.count(node.op_type) > 0;
+// Any operator that calls itself attention, in any domain.
+bool IsAttentionByName(const Node& node) {
+  return node.op_type.find("Attention") != std::string::npos;
+}
+
+// What an attention operator does beyond what is compiled, as far as its inputs tell.
+std::string WhyForeign(const Node& node) {
+  auto has = [&](size_t i) { return i < node.inputs.size() && !node.inputs[i].empty(); };
+  std::string details;
+  if (node.op_type == "GroupQueryAttention") {
+    if (!has(1)) details += ", packed Q, K and V";
+    if (has(3)) details += ", a past of keys and values that it appends to";
+    if (has(5)) details += ", lengths of its sequences (seqlens_k)";
+    if (node.Int("do_rotary", 0) != 0) details += ", rotary embedding inside";
+    if (node.Int("local_window_size", -1) >= 0) details += ", a window";
+  }
+  const std::string domain = node.domain.empty() ? "ai.onnx" : node.domain;
+  return fmt::format("the operator {}::{} is not compiled{}{}", domain, node.op_type,
+                     details.empty() ? "" : ": it has", details.empty() ? "" : details.substr(1));
+}
+
+bool LooksLikeAttention(const GraphView& graph, size_t node) {
+  return ReachesProduct(graph, node, false) && ReachesProduct(graph, node, true);
+}
+
+bool IsFunction(const model::ModelView& model, const Node& node) {
+  const auto& names = model.local_functions;
+  auto defined = [&](const std::string& domain) {
+    return std::find(names.begin(), names.end(), domain + "::" + node.op_type) != names.end();
+  };
+  return defined(node.domain) || (node.domain.empty() && defined("ai.onnx"));
 }
 
 class Finder {
  public:
   Finder(const model::ModelView& model, const GraphView& graph)
-      : graph_(graph), facts_(model, graph) {}
+      : model_(model), graph_(graph), facts_(model, graph) {}
 
   AttentionReport Run() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) Look(i);
+    for (Refusal& refusal : refusals_) {  // of nodes that another reading took: nothing to tell
+      if (!taken_.count(refusal.index)) report_.not_taken.push_back(std::move(refusal.text));
+    }
     return std::move(report_);
   }
 
  private:
+  struct Refusal {
+    size_t index;
+    NotTaken text;
+  };
+
   void Look(size_t index) {
     const Node& node = graph_.nodes[index];
     Stop stop;
-    if (facts_.Is(node, "Softmax")) {
-      LookAtSoftmax(index);
-    } else if (facts_.Is(node, "Attention") && facts_.opset() >= 23) {
+    if (IsFunction(model_, node)) return;  // its body is looked at by itself
+    if (facts_.Is(node, "Attention") && facts_.opset() >= 23) {
       const auto candidate = MatchAttentionOperator(graph_, &facts_, index, &stop);
-      if (!candidate || !Take(*candidate, &stop)) Refuse(node, stop);
-    } else if (IsForeignAttention(node)) {
-      const std::string domain = node.domain.empty() ? "ai.onnx" : node.domain;
-      Refuse(node, {"", fmt::format("the operator {}::{} is not compiled", domain, node.op_type)});
+      if (!candidate || !Take(*candidate, &stop)) Refuse(index, stop);
+    } else if (facts_.IsMicrosoft(node, "MultiHeadAttention")) {
+      const auto candidate = MatchMultiHeadAttention(graph_, &facts_, index, &stop);
+      if (!candidate || !Take(*candidate, &stop)) Refuse(index, stop);
+    } else if (IsAttentionByName(node)) {
+      Refuse(index, {"", WhyForeign(node)});
+    } else {
+      LookAtNormalisation(index);
     }
   }
 
-  // Where two products are added, either may be the scores and the other the mask.
-  void LookAtSoftmax(size_t index) {
-    Stop stops[2];
-    bool seen = false;
-    for (const size_t side : {size_t{0}, size_t{1}}) {
-      const auto candidate = MatchSoftmax(graph_, &facts_, index, side, &stops[side]);
-      seen = seen || candidate;
-      if (candidate && Take(*candidate, &stops[side])) return;
+  void LookAtNormalisation(size_t index) {
+    std::string problem;
+    const auto normalisation = ReadNormalisation(graph_, facts_, index, &problem);
+    if (normalisation) {
+      Stop stop;
+      if (TakeAny(*normalisation, &stop)) return;
+      if (LooksLikeAttention(graph_, index)) Refuse(index, stop);
+    } else if (Normalises(graph_, graph_.nodes[index]) && LooksLikeAttention(graph_, index)) {
+      const std::string& op = graph_.nodes[index].op_type;
+      Refuse(index,
+             {"", problem.empty() ? fmt::format("{} is no softmax of the scores", op) : problem});
     }
-    if (seen || LooksLikeAttention(index)) Refuse(graph_.nodes[index], stops[0]);
   }
 
-  bool LooksLikeAttention(size_t softmax) const {
-    return ReachesProduct(graph_, softmax, false) && ReachesProduct(graph_, softmax, true);
+  // Where two products are added, either may be the scores and the other the mask; the batch of
+  // rank 3 products may hold the heads. The reading to tell about is the first that makes sense.
+  bool TakeAny(const Normalisation& normalisation, Stop* stop) {
+    for (const bool split_batch : {true, false}) {
+      for (const size_t side : {size_t{0}, size_t{1}}) {
+        Stop own;
+        const auto candidate =
+            MatchDecomposed(graph_, &facts_, normalisation, {side, split_batch}, &own);
+        if (candidate && Take(*candidate, &own)) return true;
+        if (stop->reason.empty()) *stop = own;
+      }
+    }
+    return false;
   }
 
   bool Take(const Candidate& candidate, Stop* stop) {
@@ -83,9 +123,10 @@ class Finder {
     return true;
   }
 
-  void Refuse(const Node& seen, const Stop& stop) {
-    report_.not_taken.push_back(
-        {stop.node.empty() ? NameOf(seen) : stop.node, seen.op_type, stop.reason});
+  void Refuse(size_t index, const Stop& stop) {
+    const Node& seen = graph_.nodes[index];
+    refusals_.push_back(
+        {index, {stop.node.empty() ? NameOf(seen) : stop.node, seen.op_type, stop.reason}});
   }
 
   bool Disjoint(const Attention& found) const {
@@ -93,9 +134,11 @@ class Finder {
                         [&](size_t node) { return taken_.count(node) > 0; });
   }
 
+  const model::ModelView& model_;
   const GraphView& graph_;
   Facts facts_;
   AttentionReport report_;
+  std::vector<Refusal> refusals_;
   std::unordered_set<size_t> taken_;
 };
 
@@ -103,6 +146,26 @@ class Finder {
 
 AttentionReport FindAttention(const model::ModelView& model, const GraphView& graph) {
   return Finder(model, graph).Run();
+}
+
+std::vector<NotTaken> LookIntoFunctions(const model::ModelView& model) {
+  std::vector<NotTaken> result;
+  for (size_t i = 0; i < model.function_bodies.size(); ++i) {
+    if (!model.function_bodies[i]) continue;
+    for (const GraphView* graph : model::AllGraphs(*model.function_bodies[i])) {
+      for (size_t node = 0; node < graph->nodes.size(); ++node) {
+        const Node& seen = graph->nodes[node];
+        const bool looks = IsAttentionByName(seen) ||
+                           (Normalises(*graph, seen) && LooksLikeAttention(*graph, node));
+        if (IsFunction(model, seen) || !looks) continue;
+        result.push_back({NameOf(seen), seen.op_type,
+                          fmt::format("it is inside the function {} of the model's own, which is "
+                                      "not taken apart",
+                                      model.local_functions[i])});
+      }
+    }
+  }
+  return result;
 }
 
 }  // namespace backendctx::patterns

@@ -7,6 +7,7 @@
 // together with what looked like attention but was not taken, with the node and the reason.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,12 @@ struct Operand {
 };
 
 struct Mask {
-  enum class Kind { kAdd, kKeep };  // float, added after scale and softcap; bool, true = attend
-  std::string value;                // broadcasts from the right to (batch, head, query, key)
+  // kAdd: float, added after scale and softcap. Bool: true = attend, or true = masked; where masked
+  // the score becomes `fill`, which is negative.
+  enum class Kind { kAdd, kKeep, kDrop };
+  std::string value;  // broadcasts from the right to (batch, head, query, key)
   Kind kind = Kind::kAdd;
+  float fill = -std::numeric_limits<float>::infinity();
 };
 
 // What fills the elements of a boundary input when a region is tried alone: its shape in terms of
@@ -77,5 +81,8 @@ struct AttentionReport {
 };
 
 AttentionReport FindAttention(const model::ModelView& model, const model::GraphView& graph);
+
+// What looks like attention inside functions of the model's own, which are not taken apart.
+std::vector<NotTaken> LookIntoFunctions(const model::ModelView& model);
 
 }  // namespace backendctx::patterns

@@ -7,6 +7,7 @@
 
 #include "patterns/attention.h"
 #include "patterns/chain.h"
+#include "patterns/product.h"
 #include "patterns/scores.h"
 
 namespace backendctx::patterns {
@@ -21,8 +22,16 @@ struct Candidate {
   bool causal = false;
   bool zero_masked_rows = false;
   bool lowest_masks = false;
-  std::string y;        // what the core gives
-  bool packed = false;  // rank 3 tensors with heads and channels on one axis
+  std::string y;          // what the core gives
+  AxisRoles y_axes;       // unless packed
+  bool packed = false;    // rank 3 tensors with heads and channels on one axis
+  bool headless = false;  // the scores that masks are added to are (batch, query, key)
+};
+
+// Ways to read the same nodes.
+struct Reading {
+  size_t first_side = 0;     // as in ReadScores
+  bool split_batch = false;  // the batch of rank 3 products is batch and heads
 };
 
 // Chooses the boundary: as far back as the operands can be read through strides, nearer where a
@@ -30,11 +39,19 @@ struct Candidate {
 std::optional<Attention> Complete(const model::GraphView& graph, Facts* facts, Candidate candidate,
                                   Stop* stop);
 
-// A Softmax between two products (first_side: as in ReadScores); an Attention operator. Nothing:
-// `stop` is filled.
-std::optional<Candidate> MatchSoftmax(const model::GraphView& graph, Facts* facts, size_t node,
-                                      size_t first_side, Stop* stop);
+// A normalisation between two products; an Attention operator. Nothing: `stop` is filled, or has no
+// reason where the reading makes no sense.
+std::optional<Candidate> MatchDecomposed(const model::GraphView& graph, Facts* facts,
+                                         const Normalisation& normalisation, Reading reading,
+                                         Stop* stop);
 std::optional<Candidate> MatchAttentionOperator(const model::GraphView& graph, Facts* facts,
                                                 size_t node, Stop* stop);
+std::optional<Candidate> MatchMultiHeadAttention(const model::GraphView& graph, Facts* facts,
+                                                 size_t node, Stop* stop);
+
+// The one cut of a packed operand, (B, S, heads * channels).
+Chain PackedOperand(const Facts& facts, const std::string& value, int64_t heads);
+// The scale attribute, else one over the root of the head size.
+std::optional<double> ScaleOf(const Symbols& symbols, const model::Node& node, const Cut& q);
 
 }  // namespace backendctx::patterns

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "patterns/region.h"
+#include "patterns/shape_rules.h"
 
 namespace backendctx::patterns {
 namespace {
@@ -24,6 +25,31 @@ bool IsInferenceDropout(const Facts& facts, const Node& node) {
   return training && training->size() == 1 && training->front() == 0;
 }
 
+// Expand, Tile, and Concat of one value many times, of axes of size 1: what they do to others is
+// seen by the sizes.
+bool RepeatsUnits(const Facts& facts, const Node& node) {
+  if (facts.Is(node, "Expand") || facts.Is(node, "Tile")) return true;
+  if (!facts.Is(node, "Concat")) return false;
+  return std::all_of(node.inputs.begin(), node.inputs.end(),
+                     [&](const std::string& input) { return input == node.inputs[0]; });
+}
+
+// Indices 0 0 .. 1 1 .. n n of an axis of n + 1 elements.
+bool BackOverGather(const Facts& facts, const Node& node, Layout* layout) {
+  const Fact& input = facts.Of(node.inputs[0]);
+  const auto indices = node.inputs.size() == 2 ? facts.Ints(node.inputs[1]) : std::nullopt;
+  const auto axis = NormalAxis(node.Int("axis", 0), input.rank());
+  if (!indices || !input.ranked || !axis || facts.Of(node.inputs[1]).rank() != 1) return false;
+  const Expr& outer = input.dims[static_cast<size_t>(*axis)];
+  const auto size = outer.Constant();
+  const auto count = static_cast<int64_t>(indices->size());
+  if (!size || *size <= 0 || count == 0 || count % *size != 0) return false;
+  for (int64_t i = 0; i < count; ++i) {
+    if ((*indices)[static_cast<size_t>(i)] != i / (count / *size)) return false;
+  }
+  return layout->BackOverRepeat(facts.symbols(), static_cast<size_t>(*axis), outer);
+}
+
 // The input that `node` passes on, with the layout and scale that it has there; empty: the walk
 // ends.
 std::string Step(const Facts& facts, const Node& node, const WalkOptions& options, Layout* layout,
@@ -37,9 +63,12 @@ std::string Step(const Facts& facts, const Node& node, const WalkOptions& option
   if (IsReshape(facts, node)) {
     return layout->BackOverReshape(facts.symbols(), facts.Of(input)) ? input : "";
   }
-  if (options.allow_expand && facts.Is(node, "Expand")) {
+  if (options.allow_expand && RepeatsUnits(facts, node)) {
     const Fact& output = facts.Of(node.outputs[0]);
     return layout->BackOverExpand(facts.symbols(), facts.Of(input), output) ? input : "";
+  }
+  if (options.allow_expand && facts.Is(node, "Gather")) {
+    return BackOverGather(facts, node, layout) ? input : "";
   }
   if (options.allow_scale) {
     if (const auto factor = ConstantFactor(facts, node, &input)) {
@@ -96,9 +125,11 @@ std::optional<double> ConstantFactor(const Facts& facts, const Node& node, std::
 Chain WalkBack(const GraphView& graph, Facts* facts, const std::string& start,
                const WalkOptions& options) {
   Chain chain;
-  std::optional<Layout> layout = Layout::Of(facts->Of(start), options.roles);
+  std::optional<Layout> layout = LayoutOf(*facts, start, options.axes);
   if (!layout) {
-    chain.reason = "the rank of " + start + " is not known or not that of attention";
+    const Fact& fact = facts->Of(start);
+    chain.reason = fact.ranked ? "the axes of " + start + " are not those of attention"
+                               : "the rank of " + start + " is not known";
     return chain;
   }
   std::string value = start;
@@ -106,7 +137,7 @@ Chain WalkBack(const GraphView& graph, Facts* facts, const std::string& start,
   double scale = 1;
   while (nodes.size() <= kMaxSteps) {
     if (facts->Of(value).type == kFloat) {
-      if (const auto axes = layout->Axes(options.roles.size())) {
+      if (const auto axes = layout->Axes(options.axes.rank())) {
         Cut cut{value, *axes, {}, nodes, scale};
         for (size_t role = 0; role < kRoles; ++role) {
           cut.size[role] = layout->Size(static_cast<Role>(role), &facts->symbols());
@@ -124,9 +155,8 @@ Chain WalkBack(const GraphView& graph, Facts* facts, const std::string& start,
     layout = before;
   }
   if (chain.cuts.empty()) {
-    chain.reason = facts->Of(start).type == kFloat
-                       ? "the axes of " + start + " are not known"
-                       : "the element type of " + start + " is not float";
+    chain.reason = facts->Of(start).type == kFloat ? "the axes of " + start + " are not known"
+                                                   : NotFloat(*facts, start);
   }
   return chain;
 }
@@ -155,16 +185,38 @@ bool StepOn(const Facts& facts, const Node& node, Layout* layout) {
 
 }  // namespace
 
-std::vector<Cut> WalkOn(const GraphView& graph, const Facts& facts, const std::string& start) {
-  const size_t rank = facts.Of(start).rank();
-  auto layout = Layout::Of(facts.Of(start),
-                           rank == 3 ? std::vector<Role>{kBatch, kSequence, kChannel}
-                                     : std::vector<Role>{kBatch, kHead, kSequence, kChannel});
+std::optional<Layout> LayoutOf(const Facts& facts, const std::string& value,
+                               const AxisRoles& axes) {
+  auto layout = Layout::Of(facts.Of(value), axes.roles);
+  if (layout && axes.heads && !layout->SplitBatch(facts.symbols(), *axes.heads)) {
+    return std::nullopt;
+  }
+  return layout;
+}
+
+std::optional<Expr> HeadsInBatch(const GraphView& graph, const Facts& facts,
+                                 const std::string& start, const WalkOptions& options) {
+  auto layout = LayoutOf(facts, start, options.axes);
+  std::string value = start;
+  double scale = 1;
+  for (size_t step = 0; layout && step <= kMaxSteps; ++step) {
+    const auto made = graph.producer.find(value);
+    if (made == graph.producer.end()) break;
+    value = Step(facts, graph.nodes[made->second], options, &*layout, &scale);
+    if (value.empty()) break;
+    if (const auto heads = layout->InnerBatch()) return heads;
+  }
+  return std::nullopt;
+}
+
+std::vector<Cut> WalkOn(const GraphView& graph, const Facts& facts, const std::string& start,
+                        const AxisRoles& roles) {
+  auto layout = LayoutOf(facts, start, roles);
   std::vector<Cut> cuts;
   std::string value = start;
   std::vector<size_t> nodes;
   while (layout && nodes.size() <= kMaxSteps && facts.Of(value).type == kFloat) {
-    if (const auto axes = layout->Axes(rank)) cuts.push_back({value, *axes, {}, nodes, 1});
+    if (const auto axes = layout->Axes(roles.rank())) cuts.push_back({value, *axes, {}, nodes, 1});
     const size_t* reader = CarryingReader(graph, facts, value);
     if (!reader) break;
     const Node& node = graph.nodes[*reader];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,16 +26,31 @@ struct Chain {
   std::string reason;
 };
 
+// What the axes of a tensor are. `heads`: the batch axis of a rank 3 tensor is batch and that many
+// heads, to be told apart where a Reshape does.
+struct AxisRoles {
+  std::vector<Role> roles;
+  std::optional<Expr> heads;
+  size_t rank() const { return heads ? 4 : roles.size(); }  // of tensors with an axis a role
+};
+
 struct WalkOptions {
-  std::vector<Role> roles;    // of the operand's axes
+  AxisRoles axes;             // of the operand
   bool allow_scale = false;   // Q and K: a constant factor belongs to the scale
   bool allow_expand = false;  // K and V: heads repeated per group
 };
 
+// The layout of `value`; nothing when its axes are not these.
+std::optional<Layout> LayoutOf(const Facts& facts, const std::string& value, const AxisRoles& axes);
+
 // The values that could be y, on from what the product gives: sizes and scale are not set, and the
 // last reshapes of heads are not followed. At least one, or none when the axes are not known.
-std::vector<Cut> WalkOn(const model::GraphView& graph, const Facts& facts,
-                        const std::string& value);
+std::vector<Cut> WalkOn(const model::GraphView& graph, const Facts& facts, const std::string& value,
+                        const AxisRoles& axes);
+
+// How many heads the batch axis of a rank 3 operand holds, where a Reshape made it from two.
+std::optional<Expr> HeadsInBatch(const model::GraphView& graph, const Facts& facts,
+                                 const std::string& value, const WalkOptions& options);
 
 Chain WalkBack(const model::GraphView& graph, Facts* facts, const std::string& value,
                const WalkOptions& options);

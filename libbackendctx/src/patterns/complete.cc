@@ -77,7 +77,8 @@ class Completion {
       const auto from = static_cast<std::ptrdiff_t>(chain.cuts[cut - 1].nodes.size());
       const bool gains = std::any_of(nodes.begin() + from, nodes.end(), [&](size_t index) {
         const std::string& op = graph_.nodes[index].op_type;
-        return op == "Transpose" || op == "Expand" || op == "Mul" || op == "Div";
+        return op == "Transpose" || op == "Expand" || op == "Mul" || op == "Div" || op == "Tile" ||
+               op == "Concat" || op == "Gather";
       });
       if (gains) break;
     }
@@ -89,7 +90,7 @@ class Completion {
     if (candidate_.packed) {
       y_cuts_.cuts = {{candidate_.y, {0, 2, 1, 2}, {}, {}, 1}};
     } else {
-      y_cuts_.cuts = WalkOn(graph_, facts_, candidate_.y);
+      y_cuts_.cuts = WalkOn(graph_, facts_, candidate_.y, candidate_.y_axes);
     }
     if (y_cuts_.cuts.empty() || facts_.Of(candidate_.y).type != kFloat) return false;
     y_.cut = Farthest(y_cuts_);
@@ -99,7 +100,7 @@ class Completion {
   std::string Differ(const char* what, const Expr& a, const char* of_a, const Expr& b,
                      const char* of_b) const {
     return fmt::format("{}: {} of {} and {} of {} are not proved to be equal", what,
-                       facts_.symbols().Text(a), of_a, facts_.symbols().Text(b), of_b);
+                       facts_.symbols().Short(a), of_a, facts_.symbols().Short(b), of_b);
   }
 
   // Moves the cut of a side nearer; false: it is the nearest.
@@ -145,14 +146,14 @@ class Completion {
     if (!symbols.Same(q, k)) return Differ("channels", q, "Q", k, "K");
     for (const Expr& size : {symbols.Resolve(q), symbols.Resolve(v)}) {
       if (!size.Constant() || *size.Constant() <= 0) {
-        return fmt::format("the head size is {}, not a constant", symbols.Text(size));
+        return fmt::format("the head size is {}, not a constant", symbols.Short(size));
       }
     }
     return MaskProblems();
   }
 
   std::string MaskProblems() const {
-    const bool three = !candidate_.packed && facts_.Of(candidate_.y).rank() == 3;
+    const bool three = candidate_.headless;
     std::vector<Expr> scores = {Q().size[kBatch], Q().size[kHead], Q().size[kSequence],
                                 K().size[kSequence]};
     if (three) scores.erase(scores.begin() + kHead);

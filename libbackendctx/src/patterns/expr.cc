@@ -256,6 +256,12 @@ bool Symbols::IsFresh(const Expr& expr) const {
   return atom && atoms_[static_cast<size_t>(*atom)].fresh;
 }
 
+std::string Symbols::Short(const Expr& expr) const {
+  constexpr size_t kMaxInMessages = 80;
+  std::string text = Text(expr);
+  return text.size() > kMaxInMessages ? "a computed size" : text;
+}
+
 std::string Symbols::Text(const Expr& expr) const {
   const Expr shown = Resolve(expr);
   if (shown.terms().empty()) return "0";

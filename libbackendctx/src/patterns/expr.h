@@ -76,6 +76,8 @@ class Symbols {
   bool IsAtMost(const Expr& a, const Expr& b) const;
   bool IsFresh(const Expr& expr) const;
   std::string Text(const Expr& expr) const;  // "12*batch + 1"
+  // The same for messages: a long computation is only called that.
+  std::string Short(const Expr& expr) const;
 
  private:
   struct Atom {

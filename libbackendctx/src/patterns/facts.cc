@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "patterns/shape_rules.h"
@@ -13,6 +14,8 @@ using model::GraphView;
 using model::Node;
 using model::TensorInfo;
 using model::ValueType;
+
+constexpr char kMicrosoft[] = "com.microsoft";
 
 template <typename T>
 std::vector<T> Elements(const TensorInfo& tensor) {
@@ -43,6 +46,21 @@ Fact OfConstant(const TensorInfo& tensor) {
 }
 
 }  // namespace
+
+std::string TypeName(int32_t type) {
+  static constexpr const char* kNames[] = {"not known",  "float",   "uint8",  "int8",   "uint16",
+                                           "int16",      "int32",   "int64",  "string", "bool",
+                                           "float16",    "double",  "uint32", "uint64", "complex64",
+                                           "complex128", "bfloat16"};
+  const bool named = type >= 0 && static_cast<size_t>(type) < std::size(kNames);
+  return named ? kNames[type] : "type " + std::to_string(type);
+}
+
+std::string NotFloat(const Facts& facts, const std::string& value) {
+  const int32_t type = facts.Of(value).type;
+  if (type == kUnknownType) return "the element type of " + value + " is not known";
+  return value + " is not a float tensor but " + TypeName(type);
+}
 
 bool Fact::AllUnit() const {
   return ranked && std::all_of(dims.begin(), dims.end(), [](const Expr& d) { return d.Is(1); });
@@ -86,9 +104,8 @@ std::vector<size_t> TopologicalOrder(const GraphView& graph) {
 
 Facts::Facts(const model::ModelView& model, const GraphView& graph) : opset_(model.Opset("")) {
   for (const std::string& function : model.local_functions) {
-    for (const std::string prefix : {"::", "ai.onnx::"}) {
-      if (function.rfind(prefix, 0) == 0) overridden_.insert(function.substr(prefix.size()));
-    }
+    const bool is_default = function.rfind("ai.onnx::", 0) == 0;
+    overridden_.insert(is_default ? function.substr(sizeof "ai.onnx" - 1) : function);
   }
   std::vector<const GraphView*> nest;
   for (const GraphView* at = &graph; at; at = at->parent) nest.push_back(at);
@@ -96,7 +113,12 @@ Facts::Facts(const model::ModelView& model, const GraphView& graph) : opset_(mod
 }
 
 bool Facts::IsStandard(const Node& node) const {
-  return node.domain.empty() && !overridden_.count(node.op_type);
+  return node.domain.empty() && !overridden_.count("::" + node.op_type);
+}
+
+bool Facts::IsMicrosoft(const Node& node, const char* op_type) const {
+  return node.op_type == op_type && node.domain == kMicrosoft &&
+         !overridden_.count(node.domain + "::" + node.op_type);
 }
 
 const Fact& Facts::Of(const std::string& value) const {
@@ -155,7 +177,8 @@ void Facts::EvaluateNode(const GraphView& graph, const Node& node) {
   for (const std::string& input : node.inputs) {
     context.inputs.push_back(input.empty() ? nullptr : &Of(input));
   }
-  const Rule rule = IsStandard(node) ? FindRule(node.op_type) : nullptr;
+  Rule rule = IsStandard(node) ? FindRule(node.op_type) : nullptr;
+  if (IsMicrosoft(node, node.op_type.c_str())) rule = FindMicrosoftRule(node.op_type);
   if (rule && !node.outputs.empty()) rule(context);
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     if (!node.outputs[i].empty()) Define(graph, node.outputs[i], std::move(context.outputs[i]));

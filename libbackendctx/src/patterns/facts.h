@@ -44,6 +44,9 @@ struct Fact {
 };
 inline constexpr size_t kMaxElements = 64;
 
+// "float16", "not known".
+std::string TypeName(int32_t type);
+
 class Facts {
  public:
   // Evaluates `graph` and the graphs around it.
@@ -59,6 +62,8 @@ class Facts {
   bool Is(const model::Node& node, const char* op_type) const {
     return node.op_type == op_type && IsStandard(node);
   }
+  // An operator of ONNX Runtime's own domain, by the same rule.
+  bool IsMicrosoft(const model::Node& node, const char* op_type) const;
   // The value of a float tensor with one element, computed ones too.
   std::optional<float> Scalar(const std::string& value) const;
   std::optional<std::vector<int64_t>> Ints(const std::string& value) const;  // all constant
@@ -71,9 +76,12 @@ class Facts {
 
   Symbols symbols_;
   int64_t opset_ = 0;
-  std::unordered_set<std::string> overridden_;  // standard operators that the model redefines
+  std::unordered_set<std::string> overridden_;  // "domain::operator" that the model defines itself
   std::unordered_map<std::string, Fact> facts_;
 };
+
+// "x is not a float tensor", or that its type is not known.
+std::string NotFloat(const Facts& facts, const std::string& value);
 
 // The nodes of a graph, producers before consumers, whatever order the model has them in. Nodes on
 // a cycle are left out.

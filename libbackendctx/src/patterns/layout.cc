@@ -99,18 +99,102 @@ bool Layout::BackOverExpand(const Symbols& symbols, const Fact& input, const Fac
   return true;
 }
 
-// Whether an axis holds all that lives of one role, in order. Repeated heads must be the inner
-// ones: one kv head serves consecutive query heads.
+bool Layout::BackOverRepeat(const Symbols& symbols, size_t axis, const Expr& outer) {
+  if (axis >= axes_.size()) return false;
+  std::vector<size_t> rest = axes_[axis], taken;
+  if (!TakeAxis(symbols, outer, &rest, &taken)) return false;
+  for (const size_t factor : rest) {
+    if (factors_[factor].role != kHead) return false;
+    factors_[factor].repeated = true;
+  }
+  axes_[axis] = std::move(taken);
+  return true;
+}
+
+bool Layout::SplitBatch(const Symbols& symbols, const Expr& heads) {
+  auto& batch = pieces_[kBatch];
+  if (batch.size() != 1 || !pieces_[kHead].empty() || heads.Is(1)) return false;
+  const size_t outer = batch.front();
+  const auto size = ExactQuotient(symbols.Resolve(factors_[outer].size), symbols.Resolve(heads));
+  if (!size) return false;
+  if (size->Is(1)) {
+    factors_[outer].role = kHead;
+    std::swap(batch, pieces_[kHead]);
+    return true;
+  }
+  const size_t inner = factors_.size();
+  factors_[outer].size = *size;
+  factors_.push_back({kHead, heads, false});
+  pieces_[kHead] = {inner};
+  for (auto& axis : axes_) {
+    const auto at = std::find(axis.begin(), axis.end(), outer);
+    if (at != axis.end()) axis.insert(at + 1, inner);
+  }
+  return true;
+}
+
+std::optional<Expr> Layout::InnerBatch() const {
+  if (pieces_[kBatch].size() != 2) return std::nullopt;
+  return factors_[pieces_[kBatch].back()].size;
+}
+
+bool Layout::IsRole(size_t axis, Role role) const { return axes_[axis] == pieces_[role]; }
+
+bool Layout::IsJoined(size_t axis) const {
+  std::vector<size_t> both = pieces_[kBatch];
+  both.insert(both.end(), pieces_[kHead].begin(), pieces_[kHead].end());
+  return !pieces_[kHead].empty() && axes_[axis] == both;
+}
+
+std::optional<Role> Layout::RoleOf(size_t first, size_t end) const {
+  std::vector<size_t> together;
+  for (size_t axis = first; axis < end && axis < axes_.size(); ++axis) {
+    together.insert(together.end(), axes_[axis].begin(), axes_[axis].end());
+  }
+  if (together.empty()) return std::nullopt;
+  const Role role = factors_[together.front()].role;
+  if (together != pieces_[role]) return std::nullopt;
+  return role;
+}
+
+// The factors of a role that Expand did not repeat. Repeated heads must be the inner ones: one kv
+// head serves consecutive query heads.
+std::optional<std::vector<size_t>> Layout::Alive(Role role) const {
+  std::vector<size_t> alive;
+  bool repeated = false;
+  for (const size_t piece : pieces_[role]) {
+    if (repeated && !factors_[piece].repeated) return std::nullopt;
+    repeated = factors_[piece].repeated;
+    if (!repeated) alive.push_back(piece);
+  }
+  return alive;
+}
+
+// Whether an axis holds all that lives of one role, in order.
 bool Layout::WholeRole(const std::vector<size_t>& axis) const {
-  const auto& pieces = pieces_[factors_[axis.front()].role];
-  size_t alive = 0;
-  while (alive < pieces.size() && !factors_[pieces[alive]].repeated) ++alive;
-  const bool inner = std::all_of(pieces.begin() + static_cast<std::ptrdiff_t>(alive), pieces.end(),
-                                 [&](size_t piece) { return factors_[piece].repeated; });
-  return inner && axis.size() == alive && std::equal(axis.begin(), axis.end(), pieces.begin());
+  const auto alive = Alive(factors_[axis.front()].role);
+  return alive && axis == *alive;
+}
+
+// Batch and sequence in either order, then head and channel on one axis.
+std::optional<std::array<int, kRoles>> Layout::PackedAxes() const {
+  const auto heads = Alive(kHead), channels = Alive(kChannel);
+  if (!heads || !channels || heads->empty()) return std::nullopt;
+  std::vector<size_t> both = *heads;
+  both.insert(both.end(), channels->begin(), channels->end());
+  if (axes_[2] != both) return std::nullopt;
+  for (const int batch : {0, 1}) {
+    const auto sequence = static_cast<size_t>(1 - batch);
+    if (axes_[static_cast<size_t>(batch)] == pieces_[kBatch] &&
+        axes_[sequence] == pieces_[kSequence]) {
+      return std::array<int, kRoles>{batch, 2, 1 - batch, 2};
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<std::array<int, kRoles>> Layout::Axes(size_t rank) const {
+  if (rank == 4 && axes_.size() == 3) return PackedAxes();
   if (axes_.size() != rank || (rank != 3 && rank != 4)) return std::nullopt;
   std::array<int, kRoles> axes = {-1, -1, -1, -1};
   for (size_t i = 0; i < axes_.size(); ++i) {

@@ -33,7 +33,8 @@ std::string Unsupported(const Node& node) {
       return fmt::format("it gives {}", i < 4 ? kOutputs[i] : "more outputs");
   }
   if (const int64_t precision = node.Int("softmax_precision", kFloat); precision != kFloat) {
-    return fmt::format("softmax_precision is {}, expected float", precision);
+    return fmt::format("softmax_precision is {}, expected float",
+                       TypeName(static_cast<int32_t>(precision)));
   }
   for (const char* window : {"left_window_size", "right_window_size"}) {
     if (node.Int(window, -1) >= 0) return fmt::format("it has {}", window);
@@ -55,13 +56,25 @@ std::string Unsupported(const Node& node) {
   return "";
 }
 
-// The one cut of a packed operand, (B, S, heads * channels).
+Chain OperandOf(const GraphView& graph, Facts* facts, const Node& node, Input input, bool packed) {
+  const std::string& value = node.inputs[input];
+  if (packed) {
+    return PackedOperand(*facts, value, node.Int(input == kQ ? "q_num_heads" : "kv_num_heads", 0));
+  }
+  return WalkBack(graph, facts, value,
+                  {{{kBatch, kHead, kSequence, kChannel}, std::nullopt}, input != kV, input != kQ});
+}
+
+}  // namespace
+
 Chain PackedOperand(const Facts& facts, const std::string& value, int64_t heads) {
   Chain chain;
   const Fact& fact = facts.Of(value);
   const auto channels = fact.rank() == 3 ? ExactQuotient(fact.dims[2], Expr(heads)) : std::nullopt;
   if (fact.type != kFloat) {
-    chain.reason = fmt::format("the element type of {} is {}, expected float", value, fact.type);
+    chain.reason = NotFloat(facts, value);
+  } else if (!fact.ranked) {
+    chain.reason = fmt::format("the rank of {} is not known", value);
   } else if (heads <= 0 || !channels) {
     chain.reason = fmt::format("{} is not proved to have {} heads", value, heads);
   } else {
@@ -77,25 +90,15 @@ Chain PackedOperand(const Facts& facts, const std::string& value, int64_t heads)
   return chain;
 }
 
-Chain OperandOf(const GraphView& graph, Facts* facts, const Node& node, Input input, bool packed) {
-  const std::string& value = node.inputs[input];
-  if (packed) {
-    return PackedOperand(*facts, value, node.Int(input == kQ ? "q_num_heads" : "kv_num_heads", 0));
-  }
-  return WalkBack(graph, facts, value,
-                  {{kBatch, kHead, kSequence, kChannel}, input != kV, input != kQ});
-}
-
-// The scale attribute, else one over the root of the head size.
 std::optional<double> ScaleOf(const Symbols& symbols, const Node& node, const Cut& q) {
   const model::Attribute* scale = node.Find("scale");
-  if (scale && scale->kind == model::Attribute::Kind::kFloat) return node.Float("scale", 1);
+  const bool given = scale && scale->kind == model::Attribute::Kind::kFloat;
+  const bool zero_is_none = !node.domain.empty();  // com.microsoft's default is 0
+  if (given && !(zero_is_none && node.Float("scale", 0) == 0)) return node.Float("scale", 1);
   const auto channels = symbols.Resolve(q.size[kChannel]).Constant();
   if (!channels || *channels <= 0) return std::nullopt;
   return 1.0 / std::sqrt(static_cast<double>(*channels));
 }
-
-}  // namespace
 
 std::optional<Candidate> MatchAttentionOperator(const GraphView& graph, Facts* facts, size_t index,
                                                 Stop* stop) {
@@ -106,10 +109,12 @@ std::optional<Candidate> MatchAttentionOperator(const GraphView& graph, Facts* f
   };
   if (const std::string reason = Unsupported(node); !reason.empty()) return fail(reason);
   const Fact& q = facts->Of(node.inputs[kQ]);
-  if (!q.ranked || (q.rank() != 3 && q.rank() != 4)) return fail("the rank of Q is not 3 or 4");
-  for (const Input input : {kK, kV}) {
-    const Fact& other = facts->Of(node.inputs[input]);
-    if (!other.ranked || other.rank() != q.rank()) return fail("Q, K and V differ in rank");
+  for (const Input input : {kQ, kK, kV}) {
+    const Fact& fact = facts->Of(node.inputs[input]);
+    if (!fact.ranked) return fail(fmt::format("the rank of {} is not known", node.inputs[input]));
+    if (fact.rank() == q.rank() && (q.rank() == 3 || q.rank() == 4)) continue;
+    return fail(fmt::format("the rank of {} is {}, expected 3 or 4 for Q, K and V alike",
+                            node.inputs[input], fact.rank()));
   }
   Candidate candidate;
   candidate.form = fmt::format("Attention-{}", facts->opset());
@@ -131,6 +136,7 @@ std::optional<Candidate> MatchAttentionOperator(const GraphView& graph, Facts* f
     const bool is_bool = facts->Of(node.inputs[kMask]).type == kBool;
     candidate.masks = {{node.inputs[kMask], is_bool ? Mask::Kind::kKeep : Mask::Kind::kAdd}};
   }
+  candidate.y_axes.roles = {kBatch, kHead, kSequence, kChannel};
   candidate.y = node.outputs.empty() ? "" : node.outputs[0];
   if (candidate.y.empty()) return fail("it gives no Y");
   return candidate;

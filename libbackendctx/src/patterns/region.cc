@@ -255,7 +255,7 @@ std::optional<InputShape> Describe(const Facts& facts, const std::vector<FreeDim
     const auto extent = ExtentOf(facts.symbols(), free, dim);
     if (!extent) {
       *problem = fmt::format("the input {} has a dimension {}, which is none of attention's own",
-                             value, facts.symbols().Text(dim));
+                             value, facts.symbols().Short(dim));
       return std::nullopt;
     }
     shape.dims.push_back(*extent);
@@ -272,7 +272,7 @@ std::optional<InputShape> Describe(const Facts& facts, const std::vector<FreeDim
     if (!extent) {
       *problem =
           fmt::format("element {} of the input {} is {}, which is no size of attention's own", i,
-                      value, element ? facts.symbols().Text(*element) : "not known");
+                      value, element ? facts.symbols().Short(*element) : "not known");
       return std::nullopt;
     }
     shape.values.push_back(*extent);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "patterns/chain.h"
+#include "patterns/product.h"
 
 namespace backendctx::patterns {
 namespace {
@@ -53,18 +54,18 @@ class ScoreReader {
     for (;;) {
       const auto made = graph_.producer.find(value);
       if (made == graph_.producer.end()) {
-        return Fail(state, value, "the scores are not made by a MatMul of this graph");
+        return Fail(state, value, "the scores are not made by a product of this graph");
       }
       const Node& node = graph_.nodes[made->second];
       if (++visits_ > kMaxVisits) return Fail(state, NameOf(node), "too many additions to follow");
       if (facts_.Of(value).type != kFloat) {
-        return Fail(state, NameOf(node), fmt::format("{} is not a float tensor", value));
+        return Fail(state, NameOf(node), NotFloat(facts_, value));
       }
-      if (facts_.Is(node, "MatMul")) return Finish(std::move(state), made->second);
+      if (IsProduct(facts_, node)) return Finish(std::move(state), made->second);
       state.scores.nodes.push_back(made->second);
       if (facts_.Is(node, "Add")) return OverAdd(node, state);
       if (facts_.Is(node, "Where")) return OverWhere(node, state);
-      if (IsNoOp(facts_, node)) {
+      if (IsNoOp(facts_, node) || IsReshape(facts_, node) || facts_.Is(node, "Transpose")) {
         value = node.inputs[0];
       } else if (const auto factor = ConstantFactor(facts_, node, &value)) {
         state.factor *= *factor;
@@ -83,6 +84,7 @@ class ScoreReader {
     if (facts_.Is(node, "Mul") || facts_.Is(node, "Div")) {
       return fmt::format("{} of the scores is not by one constant number", node.op_type);
     }
+    if (facts_.Is(node, "Sub")) return "a mask is subtracted from the scores, or they from it";
     return fmt::format("{} stands between the product and the Softmax", node.op_type);
   }
 
@@ -90,6 +92,7 @@ class ScoreReader {
     state.scores.product = product;
     state.scores.scale = state.factor * (state.capped ? state.scores.softcap : 1.0);
     std::reverse(state.scores.masks.begin(), state.scores.masks.end());
+    std::reverse(state.scores.adds.begin(), state.scores.adds.end());
     return std::move(state.scores);
   }
 
@@ -111,31 +114,38 @@ class ScoreReader {
     for (const size_t at : {first_, 1 - first_}) {
       State next = state;
       next.scores.masks.push_back({node.inputs[1 - at], Mask::Kind::kAdd});
+      next.scores.adds.push_back(state.scores.nodes.back());
       if (auto scores = From(node.inputs[at], std::move(next))) return scores;
     }
     return std::nullopt;
   }
 
-  // Where(keep, scores, -inf).
+  // Where(keep, scores, fill), or Where(drop, fill, scores). The fill is scaled with the scores.
   std::optional<Scores> OverWhere(const Node& node, const State& state) {
     if (node.inputs.size() != 3) return Fail(state, NameOf(node), "Where without three operands");
-    const auto fill = facts_.Scalar(node.inputs[2]);
+    const bool drops = !facts_.Scalar(node.inputs[2]);
+    const auto fill = facts_.Scalar(node.inputs[drops ? 1 : 2]);
     if (!fill) {
       return Fail(state, NameOf(node),
-                  facts_.Scalar(node.inputs[1])
-                      ? "Where replaces scores where its condition is true"
-                      : "Where replaces scores by something that is not one constant number");
+                  "Where replaces scores by something that is not one constant number");
     }
-    if (*fill != -std::numeric_limits<float>::infinity()) {
+    if (!(*fill < 0)) {
       return Fail(state, NameOf(node),
-                  fmt::format("Where replaces scores by {}, which is not minus infinity", *fill));
+                  fmt::format("Where replaces scores by {}, which is not negative", *fill));
     }
-    if (const std::string problem = MaskStop(state); !problem.empty()) {
-      return Fail(state, NameOf(node), problem);
+    if (state.capped) return Fail(state, NameOf(node), MaskStop(state));
+    if (!(state.factor > 0)) {
+      return Fail(state, NameOf(node), "scores are filled, then scaled not by one positive number");
     }
     State next = state;
-    next.scores.masks.push_back({node.inputs[0], Mask::Kind::kKeep});
-    return From(node.inputs[1], std::move(next));
+    const double scaled = static_cast<double>(*fill) * state.factor;
+    next.scores.masks.push_back({node.inputs[0], drops ? Mask::Kind::kDrop : Mask::Kind::kKeep,
+                                 static_cast<float>(scaled)});
+    next.scores.adds.push_back(state.scores.nodes.back());
+    if (next.scores.masks.size() > kMaxMasks) {
+      return Fail(state, NameOf(node), fmt::format("more than {} masks are added", kMaxMasks));
+    }
+    return From(node.inputs[drops ? 2 : 1], std::move(next));
   }
 
   const GraphView& graph_;
@@ -157,22 +167,33 @@ bool IsZero(const Facts& facts, const std::string& value) {
   return number && *number == 0;
 }
 
-// Where(IsNaN(p), 0, p): the output, and the two nodes in `nodes`.
+// Where(IsNaN(p), 0, p), or Where(Not(IsNaN(p)), p, 0): the output, and the nodes in `nodes`.
 std::optional<std::string> OverNanGuard(const GraphView& graph, const Facts& facts,
                                         const std::string& p, std::vector<size_t>* nodes) {
   const auto& readers = Readers(graph, p);
   if (readers.size() != 2) return std::nullopt;
   size_t test = readers[0], where = readers[1];
   if (facts.Is(graph.nodes[where], "IsNaN")) std::swap(test, where);
-  const Node &is_nan = graph.nodes[test], &guard = graph.nodes[where];
-  const bool shaped = facts.Is(is_nan, "IsNaN") && facts.Is(guard, "Where") &&
-                      guard.inputs.size() == 3 && is_nan.Key() == guard.inputs[0] &&
-                      guard.inputs[2] == p && IsZero(facts, guard.inputs[1]) &&
-                      facts.Of(guard.inputs[1]).rank() <= facts.Of(p).rank();
-  if (!shaped || Readers(graph, is_nan.Key()).size() != 1 || graph.is_output.count(is_nan.Key())) {
+  const Node& guard = graph.nodes[where];
+  std::vector<size_t> taken = {test};
+  if (!facts.Is(graph.nodes[test], "IsNaN") || !facts.Is(guard, "Where")) return std::nullopt;
+  std::string condition = graph.nodes[test].Key();
+  bool negated = false;
+  for (;;) {  // nobody else may know of the condition
+    const auto& next = Readers(graph, condition);
+    if (next.size() != 1 || graph.is_output.count(condition)) return std::nullopt;
+    if (next[0] == where) break;
+    if (negated || !facts.Is(graph.nodes[next[0]], "Not")) return std::nullopt;
+    negated = true;
+    taken.push_back(next[0]);
+    condition = graph.nodes[next[0]].Key();
+  }
+  if (guard.inputs.size() != 3 || guard.inputs[0] != condition) return std::nullopt;
+  const std::string &zero = guard.inputs[negated ? 2 : 1], &kept = guard.inputs[negated ? 1 : 2];
+  if (kept != p || !IsZero(facts, zero) || facts.Of(zero).rank() > facts.Of(p).rank()) {
     return std::nullopt;
   }
-  nodes->push_back(test);
+  nodes->insert(nodes->end(), taken.begin(), taken.end());
   nodes->push_back(where);
   return guard.Key();
 }
@@ -210,17 +231,19 @@ std::optional<Probabilities> ReadProbabilities(const GraphView& graph, const Fac
       return std::nullopt;
     }
     const Node& node = graph.nodes[readers[0]];
-    if (facts.Is(node, "MatMul") && node.inputs.size() == 2) {
-      if (node.inputs[0] == value && node.inputs[1] != value) {
-        result.product = readers[0];
-        return result;
-      }
-      *stop = {NameOf(node), "the probabilities are the right operand of the product"};
-      return std::nullopt;
+    if (IsProduct(facts, node)) {
+      result.product = readers[0];
+      result.value = value;
+      return result;
     }
-    if (!IsNoOp(facts, node) || node.inputs[0] != value) {
+    const bool moves = IsNoOp(facts, node) || IsReshape(facts, node) || facts.Is(node, "Transpose");
+    if (!moves || node.inputs[0] != value) {
       *stop = {NameOf(node),
                fmt::format("{} stands between the Softmax and the product", node.op_type)};
+      return std::nullopt;
+    }
+    if (facts.Of(node.Key()).type != kFloat) {
+      *stop = {NameOf(node), NotFloat(facts, node.Key())};
       return std::nullopt;
     }
     result.nodes.push_back(readers[0]);
@@ -233,8 +256,8 @@ std::optional<std::string> MaskProblem(const Facts& facts, const Mask& mask,
   const Fact& fact = facts.Of(mask.value);
   const int32_t expected = mask.kind == Mask::Kind::kAdd ? kFloat : kBool;
   if (fact.type != expected) {
-    return fmt::format("the element type of the mask {} is {}, expected {}", mask.value, fact.type,
-                       expected);
+    return fmt::format("the element type of the mask {} is {}, expected {}", mask.value,
+                       TypeName(fact.type), TypeName(expected));
   }
   if (!fact.ranked) return fmt::format("the rank of the mask {} is not known", mask.value);
   if (fact.rank() > scores.size()) {
@@ -246,7 +269,7 @@ std::optional<std::string> MaskProblem(const Facts& facts, const Mask& mask,
     const Expr &own = fact.dims[i], &other = scores[offset + i];
     if (own.Is(1) || facts.symbols().IsAtMost(own, other)) continue;
     return fmt::format("axis {} of the mask {} is {}, which is not proved to be 1 or {}", i,
-                       mask.value, facts.symbols().Text(own), facts.symbols().Text(other));
+                       mask.value, facts.symbols().Short(own), facts.symbols().Short(other));
   }
   return std::nullopt;
 }

@@ -10,19 +10,22 @@
 
 namespace backendctx::patterns {
 
-// softmax(masks + cap(scale * q . k)): what the nodes between a product and a Softmax compute.
+// softmax(masks + cap(scale * q . k)): what the nodes between a product and a normalisation
+// compute.
 struct Scores {
-  std::vector<size_t> nodes;  // without the product
-  size_t product = 0;         // the MatMul that makes the scores
+  std::vector<size_t> nodes;  // without the product; the one nearest to the normalisation first
+  size_t product = 0;         // what makes the scores
   double scale = 1;
-  double softcap = 0;       // 0: none
-  std::vector<Mask> masks;  // nearest to the product first
+  double softcap = 0;        // 0: none
+  std::vector<Mask> masks;   // nearest to the product first
+  std::vector<size_t> adds;  // the node of each mask
 };
 
 // What becomes of the probabilities until they multiply V.
 struct Probabilities {
-  std::vector<size_t> nodes;
-  size_t product = 0;  // the MatMul with V
+  std::vector<size_t> nodes;  // in order
+  std::string value;          // the operand of the product
+  size_t product = 0;         // the product with V
   bool zero_masked_rows = false;
 };
 
@@ -32,11 +35,11 @@ struct Stop {
   std::string reason;
 };
 
-// Reads back from `value`, the input of a Softmax; of an Add whose sides both lead to a product,
-// the `first` one is read as the scores, the other is a mask. Nothing: `stop` is filled.
+// Reads back from `value`, the scores that are normalised; of an Add whose sides both lead to a
+// product, the `first` one is read as the scores, the other is a mask. Nothing: `stop` is filled.
 std::optional<Scores> ReadScores(const model::GraphView& graph, const Facts& facts,
                                  const std::string& value, size_t first, Stop* stop);
-// Reads on from `value`, the output of a Softmax.
+// Reads on from `value`, the probabilities.
 std::optional<Probabilities> ReadProbabilities(const model::GraphView& graph, const Facts& facts,
                                                const std::string& value, Stop* stop);
 

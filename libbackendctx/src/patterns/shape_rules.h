@@ -30,6 +30,10 @@ Rule FindRule(const std::string& op_type);
 // The tables that FindRule looks in, by what the rules are about.
 Rule FindArithmeticRule(const std::string& op_type);  // elementwise, comparisons, products
 Rule FindLayoutRule(const std::string& op_type);      // shapes, slices, reshapes
+Rule FindMicrosoftRule(const std::string& op_type);   // of the domain com.microsoft
+
+void MatMulRule(RuleContext& context);
+void EinsumRule(RuleContext& context);
 
 void SliceRule(RuleContext& context);
 

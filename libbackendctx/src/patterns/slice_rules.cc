@@ -84,6 +84,11 @@ Expr SlicedDim(Symbols& symbols, const Slice& slice, const Expr& dim) {
   if (forward && length && length->NonNegative() && (!end || *end < kFar)) {
     return symbols.AtMost(*length, "(" + shown + ")");
   }
+  // The last n elements, from dim - n on: n, or fewer where there are not so many.
+  const auto rest = Sum(dim, slice.start, -1);
+  if (slice.step == 1 && whole && !start && rest && rest->NonNegative()) {
+    return symbols.AtMost(*rest, "(" + shown + ")");
+  }
   return shown.size() > 400 ? symbols.Fresh() : symbols.Named(shown, "(" + shown + ")");
 }
 

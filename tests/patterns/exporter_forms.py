@@ -215,6 +215,52 @@ FORMS = [
          [("float[batch, 1, 16, keys] k", "float[1, 1, 16, keys] k", "batch")]),
 ]
 
+CAUSAL = """
+  q_size = Shape (q_t)  k_size = Shape (k_t)  rows = Gather (q_size, i2)  cols = Gather (k_size, i2)
+"""
+WITH_MASK = SCORES.replace("  s = Mul", "  t = Mul") + "\n  s = Add (t, mask)" + SOFTMAX + REST
+FORMS += [
+    Form("causality by a triangle of ones", QKV, CAUSAL + """
+  both = Concat <axis = 0> (rows, cols)  ones = Expand (one, both)  low = Trilu <upper = 0> (ones, diagonal)
+  open = Equal (low, zero)  mask = Where (open, minus, zero)""" + WITH_MASK, in_front(causal=True), [
+      ("upper = 0", "upper = 1", plain(masks=[("mask", "add")])),
+      ("int64 diagonal = {0}", "int64 diagonal = {1}", plain(masks=[("mask", "add")])),
+      ("Where (open, minus, zero)", "Where (open, zero, minus)", plain(masks=[("mask", "add")])),
+      ("Equal (low, zero)", "Equal (low, one)", plain(masks=[("mask", "add")])),
+      ("Concat <axis = 0> (rows, cols)", "Concat <axis = 0> (cols, cols)", "not proved to be 1 or seq"),
+  ], constants=", float one = {1.0}, int64 diagonal = {0}"),
+    Form("causality by positions", QKV, CAUSAL + """
+  row = Squeeze (rows, i0)  col = Squeeze (cols, i0)
+  i = Range (at0, row, at1)  j = Range (at0, col, at1)  down = Unsqueeze (i, i1)  across = Unsqueeze (j, i0)
+  open0 = LessOrEqual (across, down)  open1 = And (open0, yes)  open = Unsqueeze (open1, front)
+  mask = Where (open, zero, lowest)""" + WITH_MASK, in_front(causal=True), [
+      ("LessOrEqual (across, down)", "Less (across, down)", plain(masks=[("mask", "add")])),
+      ("LessOrEqual (across, down)", "GreaterOrEqual (across, down)", plain(masks=[("mask", "add")])),
+      ("i = Range (at0, row, at1)", "i0s = Range (at0, row, at1)  i = Add (i0s, at1)",
+       plain(masks=[("mask", "add")])),
+      ("And (open0, yes)", "And (open0, pad)", plain(masks=[("mask", "add")])),
+      ("mask = Where (open, zero, lowest)", "mask = Where (open, zero, low)", plain(masks=[("mask", "add")])),
+  ], constants=", int64 at0 = {0}, int64 at1 = {1}, bool yes = {1}, bool[1, 1] pad = {0}, int64[2] front = {0, 1},"
+               " float low = {-9.0}"),
+    Form("causality by a triangle of minus infinity, and a padding mask", QKV + ", float[batch, 1, 1, keys] pad",
+         CAUSAL + """
+  both = Concat <axis = 0> (rows, cols)  full = ConstantOfShape <value = float[1] {-inf}> (both)
+  mask = Trilu <upper = 1> (full, one)""" + WITH_MASK.replace("s = Add (t, mask)",
+                                                              "u = Add (t, mask)  s = Add (u, pad)"),
+         in_front(causal=True, masks=[("pad", "add")]),
+         [("int64 one = {1}", "int64 one = {0}", plain(masks=[("mask", "add"), ("pad", "add")])),
+          ("value = float[1] {-inf}", "value = float[1] {-1.0}", plain(masks=[("mask", "add"), ("pad", "add")]))],
+         constants=", int64 one = {1}"),
+    Form("causality of the scores themselves", QKV + ", bool[1, 1, seq, keys] wide", CAUSAL + """
+  row = Squeeze (rows, i0)  col = Squeeze (cols, i0)
+  i = Range (at0, row, at1)  j = Range (at0, col, at1)  down = Unsqueeze (i, i1)
+  future = Greater (j, down)""" + WITH_MASK.replace("s = Add (t, mask)", "s = Where (future, minus, t)"),
+         in_front(causal=True),
+         [("s = Where (future, minus, t)", "f = Where (future, minus, t)  s = Where (wide, f, nine)",
+           plain(masks=[("future", "drop", -INFINITY), ("wide", "keep", -9.0)]))],
+         constants=", int64 at0 = {0}, int64 at1 = {1}, float nine = {-9.0}"),
+]
+
 GROUPS = ("float[batch, 4, seq, 16] q, float[batch, 2, keys, 16] k, float[batch, 2, keys, 16] v")
 GROUPED_REST = """
   k_s = Transpose <perm = [0, 1, 3, 2]> (k_all)  product = MatMul (q, k_s)  s = Mul (product, scale)

@@ -112,7 +112,12 @@ class Finder {
   }
 
   bool Take(const Candidate& candidate, Stop* stop) {
-    auto found = Complete(graph_, &facts_, candidate, stop);
+    std::optional<Attention> found;
+    if (const auto causal = WithCausalMaskInside(graph_, facts_, candidate)) {
+      Stop ignored;
+      found = Complete(graph_, &facts_, *causal, &ignored);
+    }
+    if (!found) found = Complete(graph_, &facts_, candidate, stop);
     if (!found) return false;
     if (!Disjoint(*found)) {
       *stop = {"", "it shares nodes with attention that was found before"};

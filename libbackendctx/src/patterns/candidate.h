@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "patterns/attention.h"
+#include "patterns/causal.h"
 #include "patterns/chain.h"
 #include "patterns/product.h"
 #include "patterns/scores.h"
@@ -22,6 +23,8 @@ struct Candidate {
   bool causal = false;
   bool zero_masked_rows = false;
   bool lowest_masks = false;
+  // Of a mask that was read as causality: its last two axes, which must be queries and keys.
+  std::vector<Expr> causal_axes;
   std::string y;          // what the core gives
   AxisRoles y_axes;       // unless packed
   bool packed = false;    // rank 3 tensors with heads and channels on one axis
@@ -48,6 +51,11 @@ std::optional<Candidate> MatchAttentionOperator(const model::GraphView& graph, F
                                                 size_t node, Stop* stop);
 std::optional<Candidate> MatchMultiHeadAttention(const model::GraphView& graph, Facts* facts,
                                                  size_t node, Stop* stop);
+
+// The same with a mask that is causality and nothing else taken in; nothing when none is. The
+// region then computes the mask itself, so that it is causal whatever surrounds it.
+std::optional<Candidate> WithCausalMaskInside(const model::GraphView& graph, const Facts& facts,
+                                              Candidate candidate);
 
 // The one cut of a packed operand, (B, S, heads * channels).
 Chain PackedOperand(const Facts& facts, const std::string& value, int64_t heads);

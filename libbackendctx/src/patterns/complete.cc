@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "patterns/candidate.h"
@@ -153,6 +154,12 @@ class Completion {
   }
 
   std::string MaskProblems() const {
+    const Expr &queries = Q().size[kSequence], &keys = K().size[kSequence];
+    const auto& causal = candidate_.causal_axes;
+    if (!causal.empty() &&
+        (!facts_.symbols().Same(causal[0], queries) || !facts_.symbols().Same(causal[1], keys))) {
+      return "the causal mask is not proved to be of queries and keys";
+    }
     const bool three = candidate_.headless;
     std::vector<Expr> scores = {Q().size[kBatch], Q().size[kHead], Q().size[kSequence],
                                 K().size[kSequence]};
@@ -293,6 +300,25 @@ class Completion {
 };
 
 }  // namespace
+
+std::optional<Candidate> WithCausalMaskInside(const GraphView& graph, const Facts& facts,
+                                              Candidate candidate) {
+  if (candidate.causal) return std::nullopt;
+  for (auto mask = candidate.masks.rbegin(); mask != candidate.masks.rend(); ++mask) {
+    const Fact& fact = facts.Of(mask->value);
+    const auto nodes = CausalNodes(graph, facts, *mask);
+    if (nodes && fact.rank() >= 2) {
+      candidate.core.insert(candidate.core.end(), nodes->begin(), nodes->end());
+      candidate.causal = true;
+      candidate.causal_axes = {fact.dims.end()[-2], fact.dims.end()[-1]};
+      candidate.masks.erase(std::next(mask).base());
+      return candidate;
+    }
+    // What a later mask fills with a finite number is not masked any more.
+    if (mask->kind != Mask::Kind::kAdd && std::isfinite(mask->fill)) return std::nullopt;
+  }
+  return std::nullopt;
+}
 
 std::optional<Attention> Complete(const GraphView& graph, Facts* facts, Candidate candidate,
                                   Stop* stop) {

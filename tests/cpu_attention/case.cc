@@ -219,7 +219,7 @@ std::vector<float> Dense(Layout layout, const Tensor& from, int64_t batch, int64
   return out;
 }
 
-// 0 .. n-1 as it is, backward, even before odd, or rotated.
+// 0 .. n-1 as it is, backward, even before odd, or shuffled.
 std::vector<int64_t> Order(int order, int64_t n) {
   std::vector<int64_t> indices;
   for (int64_t i = 0; i < n; ++i) indices.push_back(i);
@@ -228,8 +228,11 @@ std::vector<int64_t> Order(int order, int64_t n) {
   } else if (order == 2) {
     std::stable_partition(indices.begin(), indices.end(), [](int64_t i) { return i % 2 == 0; });
   } else if (order > 2) {
-    std::rotate(indices.begin(), indices.begin() + n * (order - 2) / (kSumOrders - 2),
-                indices.end());
+    Random random(static_cast<uint64_t>(order));
+    for (size_t i = indices.size(); i > 1; --i) {
+      std::swap(indices[i - 1],
+                indices[static_cast<size_t>(random.Below(static_cast<int64_t>(i)))]);
+    }
   }
   return indices;
 }

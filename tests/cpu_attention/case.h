@@ -91,8 +91,7 @@ Inputs MakeInputs(const Problem& problem, Random& random, int64_t batch, int64_t
 std::vector<double> Truth(const Problem& problem, const Inputs& inputs);
 
 // The same in three honest passes of plain float arithmetic: scores, softmax, product. The order of
-// summation is free in such an implementation: 0 is forward, others up to kSumOrders - 1 differ.
-inline constexpr int kSumOrders = 8;
+// summation is free in such an implementation: 0 is forward, each other number another order.
 std::vector<float> Honest(const Problem& problem, const Inputs& inputs, int order);
 
 // Reorders a tensor of the problem's y layout to (b, h, s, d).

@@ -7,6 +7,8 @@
 namespace backendctx::cpu_attention::test {
 namespace {
 
+constexpr int kOrders = 64;
+
 double LargestError(const std::vector<double>& truth, const std::vector<float>& found) {
   double error = 0;
   for (size_t i = 0; i < truth.size(); ++i) {
@@ -34,7 +36,7 @@ std::string Check(const Problem& problem, const Inputs& inputs, const std::vecto
   const double error = LargestError(truth, found);
   double honest_error = LargestError(truth, honest);
   if (errors != nullptr && honest_error > 0) errors->ratios.push_back(error / honest_error);
-  for (int order = 1; order < kSumOrders && error > std::max(2 * honest_error, floor); ++order) {
+  for (int order = 1; order < kOrders && error > std::max(2 * honest_error, floor); ++order) {
     honest_error = std::max(honest_error, LargestError(truth, Honest(problem, inputs, order)));
   }
   const double allowed = std::max(2 * honest_error, floor);

@@ -121,6 +121,27 @@ void CheckTarget(const std::string& target, uint64_t seed, Count count) {
 
 }  // namespace
 
+TEST_CASE("the yardstick takes any order of sums, and refuses four times the error") {
+  Problem problem;
+  problem.qk_head_size = 128;
+  problem.scale = 1;
+  Random random(4);
+  problem.q_heads = problem.kv_heads = 1;
+  for (int i = 0; i < 1000; ++i) {
+    const Inputs few = MakeInputs(problem, random, 1, 1, 2, 1, {});
+    INFO("configuration " << i);
+    REQUIRE(Check(problem, few, Honest(problem, few, 1000 + i)) == "");
+  }
+  const Inputs many = MakeInputs(problem, random, 1, 64, 64, 3, {});
+  const std::vector<double> truth = Truth(problem, many);
+  std::vector<float> y = Honest(problem, many, 1000);
+  CHECK(Check(problem, many, y) == "");
+  for (size_t i = 0; i < y.size(); ++i) {
+    y[i] = static_cast<float>(truth[i] + 4 * (y[i] - truth[i]));
+  }
+  CHECK(Check(problem, many, y) != "");
+}
+
 TEST_CASE("random attention is as exact as plain float arithmetic with AVX2", "[reference]") {
   CheckTarget("x86-64-v3", 1, Long() ? Count{600, 20000} : Count{120, 1700});
 }

@@ -148,18 +148,22 @@ Ir::Values Step::Scores(const Ir::Values& max_in) {
   });
 }
 
+// One column of vectors after another: then all constants and the sum of a column stay in
+// registers.
 Ir::Values Step::Weights(const Ir::Values& max_used, const Ir::Values& sum_in) {
   Ir& ir = e.ir;
-  return ir.Loop(ir.I64(0), keys, 1, sum_in, true, [&](Value* key, const Ir::Values& in) {
-    Value* row = Panel(e.layout.weights, key);
-    Ir::Values weights = LoadRow(row), total = in;
-    for (size_t i = 0; i < weights.size(); ++i) {
-      weights[i] = Exp(ir, ir.b().CreateFSub(weights[i], max_used[i]));
-      total[i] = ir.b().CreateFAdd(total[i], weights[i]);
-    }
-    StoreRow(weights, row);
-    return total;
-  });
+  Ir::Values sums;
+  for (int i = 0; i < vectors; ++i) {
+    const auto column = static_cast<size_t>(i);
+    sums.push_back(
+        ir.Loop(ir.I64(0), keys, 1, {sum_in[column]}, true, [&](Value* key, const Ir::Values& in) {
+          Value* at = Lane(Panel(e.layout.weights, key), i);
+          Value* weight = Exp(ir, ir.b().CreateFSub(ir.LoadVec(at), max_used[column]));
+          ir.StoreVec(weight, at);
+          return Ir::Values{ir.b().CreateFAdd(in[0], weight)};
+        })[0]);
+  }
+  return sums;
 }
 
 void Step::Output(const Ir::Values& alpha) {

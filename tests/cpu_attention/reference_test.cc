@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 
 #include "cpu_attention/check.h"
 #include "cpu_attention/compiler_plugin.h"
@@ -58,6 +59,27 @@ std::vector<int64_t> RandomMaskDims(Random& random, const Problem& p, int64_t ba
   return dims;
 }
 
+// Masks a rectangle of rows and keys, in every batch and head: whole tiles of it can be left out.
+void CloseKeys(Random& random, Tensor* mask) {
+  if (mask->dims.empty()) return;
+  const int64_t keys = mask->dims.back();
+  const int64_t rows = mask->dims.size() > 1 ? mask->dims[mask->dims.size() - 2] : 1;
+  const int64_t first_key = random.Below(keys + 1), first_row = random.Below(rows + 1);
+  const int64_t last_key = random.Below(2) == 0 ? keys : random.Below(keys + 1);
+  const int64_t last_row = random.Below(2) == 0 ? rows : random.Below(rows + 1);
+  const float closed =
+      random.Below(2) == 0 ? -std::numeric_limits<float>::infinity() : -3.4028235e38F;
+  for (int64_t i = 0; i < mask->elements(); ++i) {
+    const int64_t key = i % keys, row = i / keys % rows;
+    if (key < first_key || key >= last_key || row < first_row || row >= last_row) continue;
+    if (mask->type == kFloat) {
+      mask->floats[static_cast<size_t>(i)] = closed;
+    } else {
+      mask->bools[static_cast<size_t>(i)] = 0;
+    }
+  }
+}
+
 Inputs RandomInputs(Random& random, const Problem& p) {
   const int64_t lengths[] = {1, 2, 3, 7, 8, 9, 16, 23, 24, 25, 31, 47, 48, 49, 64, 65, 96, 97};
   const int64_t batch = 1 + random.Below(2);
@@ -70,7 +92,11 @@ Inputs RandomInputs(Random& random, const Problem& p) {
     dims.push_back(RandomMaskDims(random, p, batch, queries, keys));
   }
   const float sizes[] = {0.1F, 1.F, 1.F, 3.F};
-  return MakeInputs(p, random, batch, queries, keys, sizes[random.Below(4)], dims);
+  Inputs inputs = MakeInputs(p, random, batch, queries, keys, sizes[random.Below(4)], dims);
+  for (Tensor& mask : inputs.masks) {
+    if (random.Below(2) == 0) CloseKeys(random, &mask);
+  }
+  return inputs;
 }
 
 struct Count {

@@ -20,9 +20,9 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kLowest = -3.4028235e38F;
 
 // The widest target of this machine's that the driver takes, compiled once per problem.
-Blob CompileHere(const Problem& problem) {
+Blob CompileHere(const Problem& problem, const Options& options = {}) {
   for (const char* target : {"x86-64-v4", "x86-64-v3", "aarch64"}) {
-    const Compiled compiled = Compile(CompilerPlugin(), problem, target);
+    const Compiled compiled = Compile(CompilerPlugin(), problem, target, options);
     REQUIRE(compiled.message == "");
     if (Runner(*DriverPlugin(), compiled.blob).load_code() == BCTX_OK) return compiled.blob;
   }
@@ -268,6 +268,57 @@ TEST_CASE("nan spreads to the rows that meet it and no further", "[run]") {
   std::memcpy(&payload, &bits, 4);
   in.q.floats[2 * 64] = payload;
   CheckEverywhere(problem, in);
+}
+
+TEST_CASE("blocks of keys that a mask closes are left out", "[run]") {
+  // Keys 48 to 63 are closed for every row; a nan in them shows whether they were read.
+  const int64_t rows = 30, keys = 64, open = 48;
+  for (const float closing : {-kInfinity, kLowest, -1e30F}) {
+    for (const bool per_row : {true, false}) {
+      INFO("closing " << closing << ", " << (per_row ? "a row for each query" : "one row"));
+      Problem problem;
+      problem.masks = {BCTX_MASK_ADD};
+      Random random(12);
+      Inputs in = MakeInputs(problem, random, 1, rows, keys, 1, {{1, 1, per_row ? rows : 1, keys}});
+      for (size_t i = 0; i < in.masks[0].floats.size(); ++i) {
+        const bool closed = static_cast<int64_t>(i) % keys >= open;
+        in.masks[0].floats[i] = closed ? closing : 0.25F * random.Uniform();
+      }
+      const std::vector<float> honest = Honest(problem, in, 0);
+      for (Tensor* tensor : {&in.k, &in.v}) {
+        for (size_t i = 0; i < tensor->floats.size(); ++i) {
+          if (static_cast<int64_t>(i) / 64 % keys >= open) tensor->floats[i] = kNan;
+        }
+      }
+      const Blob blob = CompileHere(problem, {{"kv-block", "16"}});
+      Runner runner(*DriverPlugin(), blob);
+      bctx_code code = BCTX_OK;
+      const std::vector<float> y = runner.Run(problem, in, 1, &code);
+      REQUIRE(y.size() == honest.size());
+      for (size_t i = 0; i < y.size(); ++i) {
+        if (closing == -1e30F) {  // masks, but not beyond doubt
+          REQUIRE(std::isnan(y[i]));
+        } else {
+          REQUIRE(std::abs(y[i] - honest[i]) < 1e-5F);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a nan in a mask is not taken for a closed key", "[run]") {
+  for (const uint32_t bits : {0x7fc00000U, 0xffc00000U, 0xff800001U, 0xffffffffU}) {
+    float nan = 0;
+    std::memcpy(&nan, &bits, 4);
+    Problem problem;
+    problem.masks = {BCTX_MASK_ADD};
+    Inputs in = Simple(problem, 30, 200);
+    for (size_t i = 0; i < in.masks[0].floats.size(); ++i) {
+      in.masks[0].floats[i] = i % 200 < 64 ? 0.F : -kInfinity;
+    }
+    in.masks[0].floats[7 * 200 + 150] = nan;
+    CheckEverywhere(problem, in);
+  }
 }
 
 TEST_CASE("one key gives exactly its value", "[run]") {

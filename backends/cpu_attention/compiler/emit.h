@@ -35,13 +35,16 @@ llvm::Function* EmitLoadQueries(Emitter& e);
 // void (args, out, sum, first_row): normalises one tile and writes its rows.
 llvm::Function* EmitStoreOutput(Emitter& e);
 
-// Masks come into scratch as one vector row a key. Both return 0, and write nothing, where the mask
-// changes nothing: real masks are mostly zero, or true, and looking is cheaper than transposing.
+// Masks come into scratch as one vector row a key, unless they are open, where nothing is written:
+// real masks are mostly zero, or true, and looking is cheaper than transposing. Closed: every
+// element masks, with -2^127 or less.
+inline constexpr int64_t kMaskOpen = 0, kMaskMixed = 1, kMaskClosed = 2;
 
 // i64 (tile_out, data, key_stride, keys): a mask that is the same for all rows, spread over lanes.
 llvm::Function* EmitRowMask(Emitter& e, int mask);
 
-// i64 (tile_out, data, row_stride, key_stride, rows, keys): a mask with rows, transposed.
+// i64 (tile_out, data, row_stride, key_stride, rows, keys, may_skip): a mask with rows, transposed.
+// Closed is only said, and nothing written, where may_skip is not 0.
 llvm::Function* EmitTileMask(Emitter& e, int mask);
 
 // void (args, k, v, q_tile, out, max, sum, scratch, keys, limit, masks): one tile of queries

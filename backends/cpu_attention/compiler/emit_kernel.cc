@@ -2,7 +2,8 @@
 //
 //   for each tile:  transpose queries into scratch, clear the state
 //   for each block of keys, as far as any row attends:
-//     for each tile:  skip the block if no row of the tile attends; else step
+//     for each tile:  skip the block if no row of the tile attends, or if a mask closes it and all
+//                     rows have met an open key before; else step
 //   for each tile:  normalise and store
 //
 // Keys are the outer loop and tiles the inner one: a block of keys and values is brought into the
@@ -43,9 +44,12 @@ struct KernelBody {
 
   void ClearTile(Value* tile);
   Ir::Values RowMasks(Value* first_key, Value* block);
-  Value* TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid, Value* first_key,
-                   Value* block);
+  Value* HaveMetKeys(Value* tile, Value* valid);
+  Ir::Values TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid,
+                       Value* first_key, Value* block, Value* may_skip);
   void Tile(Value* tile, Value* first_key, Value* block, const Ir::Values& row_masks);
+  void Step(Value* tile, Value* first_key, Value* valid, Value* attended, Value* limit,
+            Value* masks);
   void Emit();
 };
 
@@ -65,15 +69,15 @@ void KernelBody::ClearTile(Value* tile) {
   }
 }
 
-// Masks without rows are spread once a block and serve every tile. Returns what each says: 1 if it
-// changes anything; for masks with rows, 0.
+// Masks without rows are spread once a block and serve every tile. Returns what each says; for
+// masks with rows, kMaskOpen.
 Ir::Values KernelBody::RowMasks(Value* first_key, Value* block) {
   Ir& ir = e.ir;
   Ir::Values active;
   for (int i = 0; i < static_cast<int>(e.plan.masks.size()); ++i) {
     Value* row_stride = MaskMember(i, offsetof(KernelMask, q_stride), false);
     Value* no_rows = ir.b().CreateICmpEQ(row_stride, ir.I64(0));
-    active.push_back(ir.If(no_rows, {ir.I64(0)}, [&] {
+    active.push_back(ir.If(no_rows, {ir.I64(kMaskOpen)}, [&] {
       Value* key_stride = MaskMember(i, offsetof(KernelMask, k_stride), false);
       Value* data = MaskMember(i, offsetof(KernelMask, data), true);
       data = Elements(i, data, ir.Mul(first_key, key_stride));
@@ -85,26 +89,46 @@ Ir::Values KernelBody::RowMasks(Value* first_key, Value* block) {
   return active;
 }
 
-// One bit for each mask that changes anything in this tile.
-Value* KernelBody::TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid,
-                             Value* first_key, Value* block) {
+// Whether every row of the tile has met a key whose score is far above what masks. A closed key
+// then has weight e^(s - 2^127 - max), which is zero for any score s that is not itself near the
+// end of the range: leaving it out changes nothing.
+Value* KernelBody::HaveMetKeys(Value* tile, Value* valid) {
   Ir& ir = e.ir;
-  Value* bits = ir.I64(0);
+  auto& b = ir.b();
+  if (e.plan.masks.empty()) return ir.I64(0);
+  Value* max = TilePart(e.layout.max, tile, e.plan.q_tile());
+  Value* all = b.getTrue();
+  for (int v = 0; v < e.plan.target->vectors; ++v) {
+    Value* met =
+        b.CreateFCmpOGT(ir.LoadVec(ir.At(max, int64_t{4} * v * ir.lanes())), ir.VecOf(-0x1p120F));
+    Value* unused = b.CreateICmpSLE(valid, ir.I64(int64_t{v} * ir.lanes()));
+    all = b.CreateAnd(all, b.CreateOr(unused, b.CreateAndReduce(met)));
+  }
+  return b.CreateZExt(all, ir.i64());
+}
+
+// {bits, skip}: one bit for each mask that changes anything in this tile; whether one closes it.
+Ir::Values KernelBody::TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid,
+                                 Value* first_key, Value* block, Value* may_skip) {
+  Ir& ir = e.ir;
+  auto& b = ir.b();
+  Value *bits = ir.I64(0), *closed = b.getFalse();
   for (int i = 0; i < static_cast<int>(e.plan.masks.size()); ++i) {
     Value* row_stride = MaskMember(i, offsetof(KernelMask, q_stride), false);
-    Value* has_rows = ir.b().CreateICmpNE(row_stride, ir.I64(0));
-    Value* active = ir.If(has_rows, {row_masks[static_cast<size_t>(i)]}, [&] {
+    Value* has_rows = b.CreateICmpNE(row_stride, ir.I64(0));
+    Value* says = ir.If(has_rows, {row_masks[static_cast<size_t>(i)]}, [&] {
       Value* key_stride = MaskMember(i, offsetof(KernelMask, k_stride), false);
       Value* data = MaskMember(i, offsetof(KernelMask, data), true);
       Value* skip = ir.Add(ir.Mul(first_key, key_stride), ir.Mul(first_row, row_stride));
-      return Ir::Values{
-          ir.b().CreateCall(call.tile_mask[static_cast<size_t>(i)],
-                            {e.Scratch(scratch, e.layout.mask[i]), Elements(i, data, skip),
-                             row_stride, key_stride, valid, block})};
+      return Ir::Values{b.CreateCall(call.tile_mask[static_cast<size_t>(i)],
+                                     {e.Scratch(scratch, e.layout.mask[i]), Elements(i, data, skip),
+                                      row_stride, key_stride, valid, block, may_skip})};
     })[0];
-    bits = ir.b().CreateOr(bits, ir.b().CreateShl(active, static_cast<uint64_t>(i)));
+    Value* active = b.CreateZExt(b.CreateICmpNE(says, ir.I64(kMaskOpen)), ir.i64());
+    bits = b.CreateOr(bits, b.CreateShl(active, static_cast<uint64_t>(i)));
+    closed = b.CreateOr(closed, b.CreateICmpEQ(says, ir.I64(kMaskClosed)));
   }
-  return bits;
+  return {bits, b.CreateAnd(closed, b.CreateICmpNE(may_skip, ir.I64(0)))};
 }
 
 void KernelBody::Tile(Value* tile, Value* first_key, Value* block, const Ir::Values& row_masks) {
@@ -122,32 +146,42 @@ void KernelBody::Tile(Value* tile, Value* first_key, Value* block, const Ir::Val
     attended = ir.MinI64(block, ir.Add(limit, valid));
   }
   ir.IfDo(ir.b().CreateICmpSGT(attended, ir.I64(0)), [&] {
-    Value* masks = TileMasks(row_masks, first_row, valid, first_key, attended);
-    Value* k = e.Pointer(args, offsetof(KernelArgs, k));
-    Value* v = e.Pointer(args, offsetof(KernelArgs, v));
-    Value* k_stride = e.StrideBytes(args, offsetof(KernelArgs, k_stride), plan.k.unit_sequence());
-    Value* v_stride = e.StrideBytes(args, offsetof(KernelArgs, v_stride), plan.v.unit_sequence());
-    const std::vector<Value*> arguments = {args,
-                                           ir.At(k, ir.Mul(first_key, k_stride)),
-                                           ir.At(v, ir.Mul(first_key, v_stride)),
-                                           TilePart(e.layout.q, tile, q_tile * plan.qk_head_size),
-                                           TilePart(e.layout.out, tile, q_tile * plan.v_head_size),
-                                           TilePart(e.layout.max, tile, q_tile),
-                                           TilePart(e.layout.sum, tile, q_tile),
-                                           scratch,
-                                           attended,
-                                           limit,
-                                           masks};
-    // The last tile has perhaps fewer rows: it takes only the vectors that it needs.
-    const int vectors = plan.target->vectors;
-    std::function<void(int)> choose = [&](int n) {
-      auto run = [&] { ir.b().CreateCall(call.step[static_cast<size_t>(n - 1)], arguments); };
-      if (n == 1) return run();
-      Value* wide = ir.b().CreateICmpSGT(valid, ir.I64(int64_t{n - 1} * ir.lanes()));
-      ir.IfElse(wide, run, [&] { choose(n - 1); });
-    };
-    choose(vectors);
+    const Ir::Values said =
+        TileMasks(row_masks, first_row, valid, first_key, attended, HaveMetKeys(tile, valid));
+    ir.IfDo(ir.b().CreateNot(said[1]),
+            [&] { Step(tile, first_key, valid, attended, limit, said[0]); });
   });
+}
+
+void KernelBody::Step(Value* tile, Value* first_key, Value* valid, Value* attended, Value* limit,
+                      Value* masks) {
+  Ir& ir = e.ir;
+  const Plan& plan = e.plan;
+  const int64_t q_tile = plan.q_tile();
+  Value* k = e.Pointer(args, offsetof(KernelArgs, k));
+  Value* v = e.Pointer(args, offsetof(KernelArgs, v));
+  Value* k_stride = e.StrideBytes(args, offsetof(KernelArgs, k_stride), plan.k.unit_sequence());
+  Value* v_stride = e.StrideBytes(args, offsetof(KernelArgs, v_stride), plan.v.unit_sequence());
+  const std::vector<Value*> arguments = {args,
+                                         ir.At(k, ir.Mul(first_key, k_stride)),
+                                         ir.At(v, ir.Mul(first_key, v_stride)),
+                                         TilePart(e.layout.q, tile, q_tile * plan.qk_head_size),
+                                         TilePart(e.layout.out, tile, q_tile * plan.v_head_size),
+                                         TilePart(e.layout.max, tile, q_tile),
+                                         TilePart(e.layout.sum, tile, q_tile),
+                                         scratch,
+                                         attended,
+                                         limit,
+                                         masks};
+  // The last tile has perhaps fewer rows: it takes only the vectors that it needs.
+  const int vectors = plan.target->vectors;
+  std::function<void(int)> choose = [&](int n) {
+    auto run = [&] { ir.b().CreateCall(call.step[static_cast<size_t>(n - 1)], arguments); };
+    if (n == 1) return run();
+    Value* wide = ir.b().CreateICmpSGT(valid, ir.I64(int64_t{n - 1} * ir.lanes()));
+    ir.IfElse(wide, run, [&] { choose(n - 1); });
+  };
+  choose(vectors);
 }
 
 void KernelBody::Emit() {

@@ -2,8 +2,11 @@
 //
 // A mask tensor may be the same for all rows (padding) or have a row for each query, with keys
 // adjacent or not. It is looked at first, as it lies: most blocks of most masks are all zero (or
-// all true), and then neither the transposition nor the score step has to run. The look costs one
-// load and one OR for each vector, the transposition about five times that.
+// all true), and then neither the transposition nor the score step has to run; or they are closed,
+// all masked, and then the block can be left out for rows that have met an open key. The look takes
+// the smallest and the largest element, as unsigned bits: zero is the smallest of all, and what
+// masks (-2^127 down to minus infinity) lies between two bounds near the other end, below the NaNs.
+// It costs one load and two operations for each vector, the transposition about five times that.
 #include <limits>
 
 #include "compiler/emit.h"
@@ -14,6 +17,10 @@ namespace backendctx::cpu_attention {
 using llvm::Value;
 
 namespace {
+
+// Bits of -2^127 and of minus infinity.
+constexpr auto kLeastClosed = static_cast<int32_t>(0xff000000U);
+constexpr auto kMostClosed = static_cast<int32_t>(0xff800000U);
 
 struct Mask {
   Emitter& e;
@@ -26,8 +33,9 @@ struct Mask {
   }
   Value* Load(Value* row, Value* index, int width);
   Value* Bits(Value* row, Value* index, int width);
-  Value* LookAtRow(Value* row, Value* keys, Value* seen);
-  Value* LookAtKeys(Value* row, Value* key_stride, Value* keys, Value* seen);
+  Ir::Values Nothing() { return {ir().I32(-1), ir().I32(0)}; }
+  Ir::Values LookAtRow(Value* row, Value* keys, const Ir::Values& seen);
+  Ir::Values LookAtKeys(Value* row, Value* key_stride, Value* keys);
 };
 
 // One mask element, or `width` adjacent ones, as what the score step takes: the addend, or for a
@@ -60,43 +68,63 @@ Value* Mask::Bits(Value* row, Value* index, int width) {
   return ir().b().CreateBitCast(x, type);
 }
 
-// seen | all bits of `keys` adjacent elements.
-Value* Mask::LookAtRow(Value* row, Value* keys, Value* seen) {
+Value* Min(Ir& ir, Value* x, Value* y) {
+  return ir.b().CreateBinaryIntrinsic(llvm::Intrinsic::umin, x, y);
+}
+Value* Max(Ir& ir, Value* x, Value* y) {
+  return ir.b().CreateBinaryIntrinsic(llvm::Intrinsic::umax, x, y);
+}
+
+// {smallest, largest} of what was seen, `bits` included.
+Ir::Values See(Ir& ir, const Ir::Values& seen, Value* bits) {
+  return {Min(ir, seen[0], bits), Max(ir, seen[1], bits)};
+}
+
+// Of `keys` adjacent elements.
+Ir::Values Mask::LookAtRow(Value* row, Value* keys, const Ir::Values& seen) {
   auto& b = ir().b();
   const int width = e.plan.target->transpose, wide = 4 * width;
   auto* vector = llvm::FixedVectorType::get(ir().i32(), static_cast<unsigned>(width));
   Value* many = b.CreateAnd(keys, ir().I64(-wide));
-  Ir::Values wide_seen =
-      ir().Loop(ir().I64(0), many, wide, {llvm::Constant::getNullValue(vector)}, false,
-                [&](Value* key, const Ir::Values& in) {
-                  Value* all = in[0];
-                  for (int i = 0; i < 4; ++i) {
-                    all = b.CreateOr(all, Bits(row, ir().Add(key, ir().I64(i * width)), width));
-                  }
-                  return Ir::Values{all};
-                });
-  seen = b.CreateOr(seen, b.CreateOrReduce(wide_seen[0]));
-  return ir().Loop(many, keys, 1, {seen}, false, [&](Value* key, const Ir::Values& in) {
-    return Ir::Values{b.CreateOr(in[0], Bits(row, key, 1))};
-  })[0];
+  const Ir::Values nothing{llvm::Constant::getAllOnesValue(vector),
+                           llvm::Constant::getNullValue(vector)};
+  const Ir::Values wide_seen =
+      ir().Loop(ir().I64(0), many, wide, nothing, false, [&](Value* key, const Ir::Values& in) {
+        Ir::Values all = in;
+        for (int i = 0; i < 4; ++i) {
+          all = See(ir(), all, Bits(row, ir().Add(key, ir().I64(i * width)), width));
+        }
+        return all;
+      });
+  const Ir::Values before{Min(ir(), seen[0], b.CreateIntMinReduce(wide_seen[0], false)),
+                          Max(ir(), seen[1], b.CreateIntMaxReduce(wide_seen[1], false))};
+  return ir().Loop(many, keys, 1, before, false, [&](Value* key, const Ir::Values& in) {
+    return See(ir(), in, Bits(row, key, 1));
+  });
 }
 
-Value* Mask::LookAtKeys(Value* row, Value* key_stride, Value* keys, Value* seen) {
-  return ir().Loop(ir().I64(0), keys, 1, {seen}, false, [&](Value* key, const Ir::Values& in) {
-    return Ir::Values{ir().b().CreateOr(in[0], Bits(row, ir().Mul(key, key_stride), 1))};
-  })[0];
+Ir::Values Mask::LookAtKeys(Value* row, Value* key_stride, Value* keys) {
+  return ir().Loop(ir().I64(0), keys, 1, Nothing(), false, [&](Value* key, const Ir::Values& in) {
+    return See(ir(), in, Bits(row, ir().Mul(key, key_stride), 1));
+  });
 }
 
-// Returns 0 from the function if nothing was seen, and goes on with 1 as its result.
-void ReturnUnless(Ir& ir, Value* seen) {
+Value* IsClosed(Ir& ir, const Ir::Values& seen) {
+  auto& b = ir.b();
+  return b.CreateAnd(b.CreateICmpUGE(seen[0], ir.I32(kLeastClosed)),
+                     b.CreateICmpULE(seen[1], ir.I32(kMostClosed)));
+}
+
+// Returns `result` from the function on `condition`, and goes on where it does not hold.
+void ReturnIf(Ir& ir, Value* condition, int64_t result) {
   auto& b = ir.b();
   auto& context = ir.module().getContext();
-  auto* nothing = llvm::BasicBlock::Create(context, "nothing", ir.function());
-  auto* something = llvm::BasicBlock::Create(context, "something", ir.function());
-  b.CreateCondBr(b.CreateICmpEQ(seen, ir.I32(0)), nothing, something);
-  b.SetInsertPoint(nothing);
-  b.CreateRet(ir.I64(0));
-  b.SetInsertPoint(something);
+  auto* yes = llvm::BasicBlock::Create(context, "return", ir.function());
+  auto* no = llvm::BasicBlock::Create(context, "go_on", ir.function());
+  b.CreateCondBr(condition, yes, no);
+  b.SetInsertPoint(yes);
+  b.CreateRet(ir.I64(result));
+  b.SetInsertPoint(no);
 }
 
 }  // namespace
@@ -108,7 +136,8 @@ llvm::Function* EmitRowMask(Emitter& e, int number) {
                                               {ir.ptr(), ir.ptr(), ir.i64(), ir.i64()}, ir.i64());
   Value *out = function->getArg(0), *data = function->getArg(1);
   Value *key_stride = function->getArg(2), *keys = function->getArg(3);
-  ReturnUnless(ir, mask.LookAtKeys(data, key_stride, keys, ir.I32(0)));
+  const Ir::Values seen = mask.LookAtKeys(data, key_stride, keys);
+  ReturnIf(ir, ir.b().CreateICmpEQ(seen[1], ir.I32(0)), kMaskOpen);
 
   const int tile = e.plan.q_tile();
   ir.For(ir.I64(0), keys, 1, [&](Value* key) {
@@ -118,7 +147,8 @@ llvm::Function* EmitRowMask(Emitter& e, int number) {
       ir.StoreVec(x, ir.At(at, int64_t{4} * v * ir.lanes()));
     }
   });
-  ir.b().CreateRet(ir.I64(1));
+  ir.b().CreateRet(
+      ir.b().CreateSelect(IsClosed(ir, seen), ir.I64(kMaskClosed), ir.I64(kMaskMixed)));
   return function;
 }
 
@@ -127,23 +157,23 @@ llvm::Function* EmitTileMask(Emitter& e, int number) {
   auto& b = ir.b();
   Mask mask{e, number};
   const int tile = e.plan.q_tile(), width = e.plan.target->transpose;
-  llvm::Function* function =
-      ir.BeginFunction("tile_mask_" + std::to_string(number),
-                       {ir.ptr(), ir.ptr(), ir.i64(), ir.i64(), ir.i64(), ir.i64()}, ir.i64());
+  llvm::Function* function = ir.BeginFunction(
+      "tile_mask_" + std::to_string(number),
+      {ir.ptr(), ir.ptr(), ir.i64(), ir.i64(), ir.i64(), ir.i64(), ir.i64()}, ir.i64());
   Value *out = function->getArg(0), *data = function->getArg(1);
   Value *row_stride = function->getArg(2), *key_stride = function->getArg(3);
   Value *rows = function->getArg(4), *keys = function->getArg(5);
+  Value* may_skip = b.CreateICmpNE(function->getArg(6), ir.I64(0));
   auto row_at = [&](Value* row) { return mask.Advance(data, ir.Mul(row, row_stride)); };
 
   Value* adjacent = b.CreateICmpEQ(key_stride, ir.I64(1));
-  Ir::Values seen =
-      ir.Loop(ir.I64(0), rows, 1, {ir.I32(0)}, true, [&](Value* row, const Ir::Values& in) {
-        Value* look = ir.If(adjacent, {ir.I32(1)}, [&] {
-          return Ir::Values{mask.LookAtRow(row_at(row), keys, ir.I32(0))};
-        })[0];
-        return Ir::Values{b.CreateOr(in[0], look)};
+  const Ir::Values seen =
+      ir.Loop(ir.I64(0), rows, 1, mask.Nothing(), true, [&](Value* row, const Ir::Values& in) {
+        const Ir::Values unknown{ir.I32(0), ir.I32(-1)};
+        return ir.If(adjacent, unknown, [&] { return mask.LookAtRow(row_at(row), keys, in); });
       });
-  ReturnUnless(ir, seen[0]);
+  ReturnIf(ir, b.CreateICmpEQ(seen[1], ir.I32(0)), kMaskOpen);
+  ReturnIf(ir, b.CreateAnd(IsClosed(ir, seen), may_skip), kMaskClosed);
 
   // Rows that are not there repeat the last one.
   Value* last = ir.Sub(rows, ir.I64(1));
@@ -171,7 +201,7 @@ llvm::Function* EmitTileMask(Emitter& e, int number) {
       ir.StoreFloat(x, ir.AtFloat(out, ir.Add(ir.Mul(key, ir.I64(tile)), lane)));
     });
   });
-  b.CreateRet(ir.I64(1));
+  b.CreateRet(ir.I64(kMaskMixed));
   return function;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
+#include <limits>
 
 #include "patterns/forms.h"
 
@@ -128,6 +129,60 @@ TEST_CASE("K and V repeated for groups of heads are read as they are cached", "[
   CHECK(DimsOf(found, "present_k") == "B 2 Sk 32");
   CHECK(DimsOf(found, "present_v") == "B 2 Sk 32");
   CHECK(DimsOf(found, "mask") == "B 1 Sq Sk");
+}
+
+TEST_CASE("heads in the batch of rank 3 products are told apart", "[patterns]") {
+  const Attention found = FindOne(kJoined);
+  CHECK(found.q.value == "q_heads");
+  CHECK(found.k.value == "k_heads");
+  CHECK(found.y.value == "y");
+  CHECK(AxesOf(found.k) == Axes{0, 2, 1, 3});
+  CHECK(found.q_heads == 2);
+  REQUIRE(found.masks.size() == 1);
+  CHECK(found.masks[0].kind == Mask::Kind::kDrop);
+  CHECK(found.masks[0].fill == -std::numeric_limits<float>::infinity());
+}
+
+TEST_CASE("attention written out around Einsum is found, with its causality", "[patterns]") {
+  const Attention found = FindOne(kWrittenOut);
+  CHECK(found.q.value == "q");
+  CHECK(AxesOf(found.q) == Axes{0, 2, 1, 3});
+  CHECK(found.k.value == "k");
+  CHECK(found.kv_heads == 2);
+  CHECK(found.causal);
+  CHECK(found.masks.empty());
+  CHECK(found.inputs == Strings{"k", "v", "q"});
+}
+
+TEST_CASE("a causal mask that others read stays an input", "[patterns]") {
+  const Attention found = FindOne(Edit(kWrittenOut, "=> (float[batch, seq, 4, 32] y)",
+                                       "=> (float[batch, seq, 4, 32] y, float[seq, keys] mask)"));
+  CHECK_FALSE(found.causal);
+  REQUIRE(found.masks.size() == 1);
+  CHECK(found.masks[0].value == "mask");
+}
+
+TEST_CASE("nodes without inputs that capture do no harm", "[patterns][hostile]") {
+  onnx::ModelProto proto = ParseModel(kJoined);
+  for (onnx::NodeProto& node : *proto.mutable_graph()->mutable_node()) {
+    for (const char* made : {"s3", "y_t", "q_t", "scaled", "p"}) {
+      if (node.output(0) != made) continue;
+      onnx::ModelProto one = proto;
+      for (onnx::NodeProto& copy : *one.mutable_graph()->mutable_node()) {
+        if (copy.output(0) != made) continue;
+        onnx::AttributeProto* body = copy.add_attribute();
+        body->set_name("body");
+        body->set_type(onnx::AttributeProto::GRAPH);
+        onnx::NodeProto* inside = body->mutable_g()->add_node();
+        inside->set_op_type("Identity");
+        inside->add_input(copy.input(0));
+        inside->add_output("inside");
+        copy.clear_input();
+      }
+      const auto view = model::BuildView(one);
+      if (view) CHECK(FindAttention(*view, view->graph).found.empty());
+    }
+  }
 }
 
 TEST_CASE("groups whose heads alternate are read after they were repeated", "[patterns]") {

@@ -179,6 +179,80 @@ operator3 (float[batch, seq, 256] q, float[batch, keys, 64] k, float[batch, keys
 }
 )";
 
+const char kJoined[] = R"(
+<ir_version: 8, opset_import: ["" : 17]>
+joined (float[batch, seq, 64] q, float[batch, keys, 64] k, float[batch, keys, 64] v,
+        bool[batch, 1, 1, keys] drop) => (float[batch, seq, 2, 32] y)
+<int64[4] split = {0, 0, 2, 32}, float scale = {0.25}, float minus = {-inf}, int64[1] i2 = {2},
+ int64[1] n2 = {2}, int64[1] n32 = {32}, int64[1] rest = {-1}>
+{
+  q_heads = Reshape (q, split)
+  q_t = Transpose <perm = [0, 2, 1, 3]> (q_heads)
+  k_heads = Reshape (k, split)
+  k_t = Transpose <perm = [0, 2, 1, 3]> (k_heads)
+  v_heads = Reshape (v, split)
+  v_t = Transpose <perm = [0, 2, 1, 3]> (v_heads)
+  q_shape = Shape (q_t)
+  rows = Gather (q_shape, i2)
+  k_shape = Shape (k_t)
+  columns = Gather (k_shape, i2)
+  q_flat_shape = Concat <axis = 0> (rest, rows, n32)
+  k_flat_shape = Concat <axis = 0> (rest, columns, n32)
+  q_flat = Reshape (q_t, q_flat_shape)
+  k_flat = Reshape (k_t, k_flat_shape)
+  v_flat = Reshape (v_t, k_flat_shape)
+  k_swapped = Transpose <perm = [0, 2, 1]> (k_flat)
+  s = MatMul (q_flat, k_swapped)
+  scaled = Mul (s, scale)
+  four = Concat <axis = 0> (rest, n2, rows, columns)
+  three = Concat <axis = 0> (rest, rows, columns)
+  s4 = Reshape (scaled, four)
+  masked = Where (drop, minus, s4)
+  s3 = Reshape (masked, three)
+  p = Softmax <axis = 2> (s3)
+  y_flat = MatMul (p, v_flat)
+  whole = Concat <axis = 0> (rest, n2, rows, n32)
+  y_t = Reshape (y_flat, whole)
+  y = Transpose <perm = [0, 2, 1, 3]> (y_t)
+}
+)";
+
+const char kWrittenOut[] = R"(
+<ir_version: 8, opset_import: ["" : 17]>
+written_out (float[batch, seq, 4, 32] q, float[batch, 2, keys, 32] k, float[batch, 2, keys, 32] v)
+    => (float[batch, seq, 4, 32] y)
+<float scale = {0.25}, float minus = {-inf}, float zero = {0.0}, bool one = {1}, int64[1] i0 = {0},
+ int64[1] i1 = {1}, int64[1] i2 = {2}, int64[1] n4 = {4}, int64[1] n32 = {32}, int64[1] last = {-1},
+ int64[5] times = {1, 1, 2, 1, 1}>
+{
+  k_shape = Shape (k)
+  batch_size = Gather (k_shape, i0)
+  columns = Gather (k_shape, i2)
+  whole = Concat <axis = 0> (batch_size, n4, columns, n32)
+  k_five = Unsqueeze (k, i2)
+  k_tiled = Tile (k_five, times)
+  k_all = Reshape (k_tiled, whole)
+  v_five = Unsqueeze (v, i2)
+  v_tiled = Tile (v_five, times)
+  v_all = Reshape (v_tiled, whole)
+  q_shape = Shape (q)
+  rows = Gather (q_shape, i1)
+  square = Concat <axis = 0> (rows, columns)
+  ones = Expand (one, square)
+  past = Trilu <upper = 0> (ones)
+  mask = Where (past, zero, minus)
+  product = Einsum <equation = "bqhd,bhkd->bhqk"> (q, k_all)
+  scaled = Mul (product, scale)
+  s = Add (scaled, mask)
+  most = ReduceMax <axes = [-1], keepdims = 1> (s)
+  less = Sub (s, most)
+  e = Exp (less)
+  sum = ReduceSum (e, last)
+  p = Div (e, sum)
+  y = Einsum <equation = "bhqk,bhkd->bqhd"> (p, v_all)
+}
+)";
+
 std::string Edit(const std::string& text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
   INFO("the text lacks: " << from);

@@ -22,6 +22,11 @@ extern const char kGrouped[];
 extern const char kOperator4[];
 extern const char kOperator3[];
 
+// Batched products of rank 3 with the heads in the batch, a mask on scores of rank 4.
+extern const char kJoined[];
+// Einsum, a softmax written out, heads repeated by Tile, causality computed inside.
+extern const char kWrittenOut[];
+
 // `text` with its one occurrence of `from` replaced.
 std::string Edit(const std::string& text, const std::string& from, const std::string& to);
 

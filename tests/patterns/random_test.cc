@@ -83,7 +83,8 @@ void CheckClosed(const model::GraphView& graph, const Attention& found) {
 TEST_CASE("random edits do no harm, and what is taken is closed", "[patterns][hostile]") {
   int taken = 0, left = 0;
   unsigned seed = 0;
-  for (const char* form : {kOldBert, kLegacy, kDynamo, kGrouped, kOperator4, kOperator3}) {
+  for (const char* form :
+       {kOldBert, kLegacy, kDynamo, kGrouped, kOperator4, kOperator3, kJoined, kWrittenOut}) {
     const onnx::ModelProto original = ParseModel(form);
     for (int edit = 0; edit < kEdits; ++edit) {
       onnx::ModelProto model = original;

@@ -82,6 +82,7 @@ std::string Step(const Facts& facts, const Node& node, const WalkOptions& option
 }  // namespace
 
 bool IsReshape(const Facts& facts, const Node& node) {
+  if (node.inputs.empty() || node.outputs.empty()) return false;
   for (const char* op : {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}) {
     if (facts.Is(node, op)) return true;
   }

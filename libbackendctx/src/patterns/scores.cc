@@ -65,7 +65,7 @@ class ScoreReader {
       state.scores.nodes.push_back(made->second);
       if (facts_.Is(node, "Add")) return OverAdd(node, state);
       if (facts_.Is(node, "Where")) return OverWhere(node, state);
-      if (IsNoOp(facts_, node) || IsReshape(facts_, node) || facts_.Is(node, "Transpose")) {
+      if (IsNoOp(facts_, node) || IsReshape(facts_, node) || Permutation(facts_, node)) {
         value = node.inputs[0];
       } else if (const auto factor = ConstantFactor(facts_, node, &value)) {
         state.factor *= *factor;
@@ -236,7 +236,7 @@ std::optional<Probabilities> ReadProbabilities(const GraphView& graph, const Fac
       result.value = value;
       return result;
     }
-    const bool moves = IsNoOp(facts, node) || IsReshape(facts, node) || facts.Is(node, "Transpose");
+    const bool moves = IsNoOp(facts, node) || IsReshape(facts, node) || Permutation(facts, node);
     if (!moves || node.inputs[0] != value) {
       *stop = {NameOf(node),
                fmt::format("{} stands between the Softmax and the product", node.op_type)};

@@ -129,8 +129,8 @@ def graph_stream(g):
 
 
 def imports(items):
-    pairs = sorted({(domain(i.domain).encode(), i.version) for i in items})
-    return b"O" + each(pairs, lambda pair: text(pair[0]) + number(pair[1]))
+    versions = {domain(i.domain).encode(): i.version for i in items}  # of several imports the last counts
+    return b"O" + each(sorted(versions.items()), lambda pair: text(pair[0]) + number(pair[1]))
 
 
 def functions(items):

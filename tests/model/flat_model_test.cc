@@ -345,8 +345,6 @@ TEST_CASE("what cannot be packed is named", "[model]") {
   };
   CHECK(LoadText(kSmall).CheckPackable().ok());
   CHECK(LoadText(kFunctions).CheckPackable().ok());
-  CHECK(message([](ModelProto* m) { m->add_training_info(); }).find("training") !=
-        std::string::npos);
   CHECK(message([](ModelProto* m) {
           m->mutable_graph()->mutable_node(0)->set_domain(kDomain);
         }).find("org.backendctx") != std::string::npos);

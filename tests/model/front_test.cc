@@ -158,6 +158,39 @@ TEST_CASE("large constants leave their branches, under unique names", "[model]")
   }
 }
 
+TEST_CASE("what a DequantizeLinear of a branch reads stays there", "[model]") {
+  ModelProto model = FromText(R"(
+<ir_version: 8, opset_import: ["" : 17]>
+agraph (float[2, 200] x, bool b) => (float[2, 200] y)
+<float scale = {0.5}>
+{
+  y = If (b) <
+    then_branch = t () => (float[2, 200] p)
+    { w = Constant <value_ints = [1, 2, 3]> () d = DequantizeLinear(w, scale) p = Mul(x, d) },
+    else_branch = e () => (float[2, 200] q)
+    { v = Constant <value_ints = [1, 2, 3]> () f = Cast <to = 1> (v) q = Mul(x, f) }>
+}
+)");
+  for (onnx::AttributeProto& branch :
+       *model.mutable_graph()->mutable_node(0)->mutable_attribute()) {
+    onnx::NodeProto* constant = branch.mutable_g()->mutable_node(0);
+    constant->clear_attribute();
+    auto* value = constant->add_attribute();
+    value->set_name("value");
+    value->set_type(onnx::AttributeProto::TENSOR);
+    value->mutable_t()->set_data_type(onnx::TensorProto::INT8);
+    value->mutable_t()->add_dims(200);
+    value->mutable_t()->set_raw_data(std::string(200, '\x05'));
+  }
+  const FlatModel flat = LoadProto(model);
+  const ModelProto front = Parsed(Front(flat, {}));
+  const auto graphs = Subgraphs(front.graph().node(0));
+  REQUIRE(Operators(*graphs[0]) == std::vector<std::string>{"Constant", "DequantizeLinear", "Mul"});
+  CHECK(graphs[0]->node(0).attribute(0).t().raw_data() == std::string(200, '\x05'));
+  CHECK(Operators(*graphs[1]) == std::vector<std::string>{"Cast", "Mul"});
+  CHECK(front.graph().initializer_size() == 2);  // scale, and the constant that left
+}
+
 TEST_CASE("a partition inside a branch takes captured values as inputs", "[model]") {
   const FlatModel flat = LoadProto(Branches());
   const EncodedPartition partition = PartitionOf(flat, "p0", "/y.then_branch", {"u", "v"});

@@ -261,10 +261,11 @@ class Compiler {
     for (const Group& group : groups_) {
       if (!group.refused.empty()) NotTaken(group, group.refused, &out);
     }
+    Refusals refusals;
     for (const Job& job : jobs_) {
       if (!groups_[job.group].refused.empty()) continue;
       if (!job.status.ok()) {
-        BCTX_RETURN_IF_ERROR(Refused(job, &out));
+        BCTX_RETURN_IF_ERROR(NoteRefusal(job, &refusals));
         continue;
       }
       if (!job.verdicts.wrong.empty()) {
@@ -292,31 +293,72 @@ class Compiler {
     }
     for (const auto& [digest, bytes] : blobs) out.blobs.push_back(*bytes);
     for (auto& [key, scope] : scopes) out.scopes.push_back(std::move(scope));
+    Report(refusals, &out);
     std::sort(out.contexts.begin(), out.contexts.end(),
               [](const auto& a, const auto& b) { return a.id < b.id; });
     return out;
   }
 
+  // Why jobs of a group came to nothing: reason, then the targets for which it holds.
+  struct Refusal {
+    std::string backend, reason;
+    std::vector<std::string> targets;
+    bool by_host = false;  // compiled, and left out for this host
+  };
+  using Refusals = std::map<size_t, std::vector<Refusal>>;
+
   // What a backend does not take is reported; what it cannot do by mistake stops the packing.
-  Status Refused(const Job& job, Compiled* out) const {
+  static Status NoteRefusal(const Job& job, Refusals* refusals) {
     const StatusCode code = job.status.code();
-    if (code == StatusCode::kIncompatible) return OkStatus();
-    if (code != StatusCode::kUnimplemented) {
+    if (code != StatusCode::kIncompatible && code != StatusCode::kUnimplemented) {
       return job.status.WithContext(fmt::format("{} for {}", job.request->name, job.target));
     }
-    NotTaken(groups_[job.group],
-             fmt::format("{} for {}: {}", job.request->name, job.target, job.status.message()),
-             out);
+    for (Refusal& refusal : (*refusals)[job.group]) {
+      if (refusal.backend != job.request->name || refusal.reason != job.status.message()) continue;
+      refusal.targets.push_back(job.target);
+      return OkStatus();
+    }
+    (*refusals)[job.group].push_back(
+        {job.request->name, job.status.message(), {job.target}, code == StatusCode::kIncompatible});
     return OkStatus();
   }
 
-  void NotTaken(const Group& group, const std::string& reason, Compiled* out) const {
-    for (size_t region : group.regions) {
-      const Region& refused = regions_[region];
-      const model::Node& node = refused.graph->nodes[refused.attention.nodes.back()];
-      out->not_taken.push_back(
-          {refused.graph->path, node.name.empty() ? node.Key() : node.name, node.op_type, reason});
+  // A region without any context is not taken, and each reason is said once; of one that has some,
+  // it is said for which targets it has none.
+  void Report(const Refusals& refusals, Compiled* out) const {
+    std::set<std::string> compiled;
+    for (const manifest::Context& context : out->contexts) compiled.insert(context.partition);
+    for (const auto& [group, reasons] : refusals) {
+      for (const size_t region : groups_[group].regions) {
+        const bool has_context = compiled.contains(RegionName(region));
+        std::vector<std::string> parts;
+        for (const Refusal& refusal : reasons) {
+          if (has_context && refusal.by_host) continue;
+          const bool always = reasons.size() == 1 && !has_context;
+          // The reason begins with the backend's name.
+          parts.push_back(always ? refusal.reason
+                                 : fmt::format("{}: {}", Join(refusal.targets), refusal.reason));
+        }
+        if (parts.empty()) continue;
+        const std::string text = fmt::format("{}", fmt::join(parts, "; "));
+        if (has_context) {
+          out->dropped.push_back(fmt::format("{}: {}", RegionName(region), text));
+        } else {
+          NotTaken(region, text, out);
+        }
+      }
     }
+  }
+
+  void NotTaken(const Group& group, const std::string& reason, Compiled* out) const {
+    for (const size_t region : group.regions) NotTaken(region, reason, out);
+  }
+
+  void NotTaken(size_t region, const std::string& reason, Compiled* out) const {
+    const Region& refused = regions_[region];
+    const model::Node& node = refused.graph->nodes[refused.attention.nodes.back()];
+    out->not_taken.push_back(
+        {refused.graph->path, node.name.empty() ? node.Key() : node.name, node.op_type, reason});
   }
 
   static manifest::Context MakeContext(const Job& job, const manifest::Partition& partition,

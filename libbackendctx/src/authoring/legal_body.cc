@@ -68,10 +68,12 @@ class Operators {
   Status Look(const model::GraphView& graph, size_t index, const std::string& variant) {
     const model::Node& node = graph.nodes[index];
     const size_t number = out_.regions.size();
-    BCTX_ASSIGN_OR_RETURN(
-        Region region, SingleNode(flat_, graph, index, variant,
-                                  fmt::format("{}-legal-{}", Lower(node.op_type), number),
-                                  fmt::format("BackendContext_{}_legal_{}", node.op_type, number)));
+    Result<Region> made = SingleNode(
+        flat_, graph, index, variant, fmt::format("{}-legal-{}", Lower(node.op_type), number),
+        fmt::format("BackendContext_{}_legal_{}", node.op_type, number));
+    // What no function and no manifest can carry stays as it is.
+    if (made.status().code() == StatusCode::kUnimplemented) return OkStatus();
+    BCTX_ASSIGN_OR_RETURN(Region region, std::move(made));
     const auto [known, is_new] = refused_.try_emplace(KeyOf(region));
     if (is_new) known->second = Ask(region);
     if (known->second.original.empty()) return OkStatus();

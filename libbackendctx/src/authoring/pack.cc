@@ -1,5 +1,8 @@
 #include "authoring/pack.h"
 
+#include <string>
+#include <unordered_set>
+
 #include "authoring/compile.h"
 #include "authoring/legal_body.h"
 #include "authoring/regions.h"
@@ -41,13 +44,15 @@ Parts MakeParts(std::vector<Region> regions, Compiled* compiled, const std::stri
 
 // A partition that no backend compiled is no partition: the flat nodes stay as they were. Unless
 // ONNX Runtime cannot run those.
-void DropUncompiled(const Compiled& compiled, std::vector<Region>* regions) {
-  std::erase_if(*regions, [&](const Region& region) {
-    if (region.partition.body) return false;
-    for (const manifest::Context& context : compiled.contexts) {
-      if (context.partition == region.partition.id) return false;
-    }
-    return true;
+void DropUncompiled(const Compiled& compiled, Regions* regions) {
+  std::unordered_set<std::string> compiled_ones;
+  for (const manifest::Context& context : compiled.contexts) {
+    compiled_ones.insert(context.partition);
+  }
+  std::erase_if(regions->taken,
+                [&](const TakenRegion& taken) { return !compiled_ones.contains(taken.partition); });
+  std::erase_if(regions->regions, [&](const Region& region) {
+    return !region.partition.body && !compiled_ones.contains(region.partition.id);
   });
 }
 
@@ -95,6 +100,8 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
   BCTX_ASSIGN_OR_RETURN(Compiled compiled,
                         CompileRegions(flat, &regions.regions, plugins, options));
 
+  const size_t candidates = regions.taken.size() + regions.not_taken.size();
+  DropUncompiled(compiled, &regions);
   PackReport report;
   report.taken = std::move(regions.taken);
   report.not_taken = std::move(regions.not_taken);
@@ -107,11 +114,9 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
     return Status(
         StatusCode::kIncompatible,
         fmt::format("{}: nothing was compiled: {} candidates, {} not taken, {} wrong", model,
-                    report.taken.size() + report.not_taken.size(), report.not_taken.size(),
-                    report.dropped.size()),
+                    candidates, report.not_taken.size(), report.dropped.size()),
         {.file = model, .field = "contexts", .found = "none", .expected = "at least one"});
   }
-  DropUncompiled(compiled, &regions.regions);
   BCTX_RETURN_IF_ERROR(AddLegalOperators(flat, options, &regions.regions, &report));
   if (options.progress) options.progress("writing", 0, 1);
   BCTX_ASSIGN_OR_RETURN(

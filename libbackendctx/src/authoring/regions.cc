@@ -1,6 +1,8 @@
 #include "authoring/regions.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/text.h"
 #include "fmt/format.h"
@@ -82,11 +84,6 @@ Status Finish(const model::FlatModel& flat, manifest::Partition* partition) {
   return OkStatus();
 }
 
-void Refuse(const model::GraphView& graph, size_t node, const std::string& reason, Regions* out) {
-  const model::Node& at = graph.nodes[node];
-  out->not_taken.push_back({graph.path, at.name.empty() ? at.Key() : at.name, at.op_type, reason});
-}
-
 // A manifest holds clean text only; a region that would have to name anything else stays as it is.
 Status CheckNames(const manifest::Partition& partition) {
   std::vector<std::string> names = partition.nodes;
@@ -106,52 +103,131 @@ Status CheckNames(const manifest::Partition& partition) {
   return OkStatus();
 }
 
-// Takes the regions of one graph that hold together as a cover.
-Status TakeFrom(const model::FlatModel& flat, const model::GraphView& graph,
-                const std::string& variant, Regions* out) {
-  patterns::AttentionReport report = patterns::FindAttention(flat.view(), graph);
-  std::vector<scope::Partition> cover;
-  for (patterns::Attention& attention : report.found) {
-    const size_t last = attention.nodes.back();
-    Result<scope::Partition> span = scope::Span(graph, attention.nodes);
-    Status fits = span ? CheckBoundary(attention, *span) : span.status();
-    if (fits.ok()) {
-      cover.push_back(*span);
-      fits = scope::CheckCover(graph, cover);
-      if (!fits.ok()) cover.pop_back();
+// Finds what of one graph can be a partition, takes what holds together as a cover.
+class GraphRegions {
+ public:
+  GraphRegions(const model::FlatModel& flat, const model::GraphView& graph,
+               const std::string& variant, Regions* out)
+      : flat_(flat), graph_(graph), variant_(variant), out_(*out) {}
+
+  Status Run(bool path_is_unique) {
+    patterns::AttentionReport report = patterns::FindAttention(flat_.view(), graph_);
+    for (patterns::Attention& attention : report.found) {
+      if (path_is_unique) {
+        AddCandidate(std::move(attention));
+      } else {
+        Refuse(attention, "another graph has the same path");
+      }
     }
-    if (!fits.ok()) {
-      Refuse(graph, last, fits.message(), out);
-      continue;
+    BCTX_RETURN_IF_ERROR(TakeCover());
+    for (const patterns::NotTaken& not_taken : report.not_taken) {
+      out_.not_taken.push_back({graph_.path, not_taken.node, not_taken.op, not_taken.reason});
     }
+    return OkStatus();
+  }
+
+ private:
+  struct Candidate {
+    patterns::Attention attention;
+    scope::Partition span;
+  };
+
+  void Refuse(const patterns::Attention& attention, const std::string& reason) {
+    const model::Node& at = graph_.nodes[attention.nodes.back()];
+    out_.not_taken.push_back(
+        {graph_.path, at.name.empty() ? at.Key() : at.name, at.op_type, reason});
+  }
+
+  void AddCandidate(patterns::Attention attention) {
+    Result<scope::Partition> span = scope::Span(graph_, attention.nodes);
+    const Status fits = span ? CheckBoundary(attention, *span) : span.status();
+    if (!fits.ok()) return Refuse(attention, fits.message());
+    candidates_.push_back({std::move(attention), std::move(*span)});
+  }
+
+  // All of them together nearly always; else one by one, each that fits those before it.
+  Status TakeCover() {
+    std::vector<scope::Partition> cover;
+    for (const Candidate& candidate : candidates_) cover.push_back(candidate.span);
+    const bool all = scope::CheckCover(graph_, cover).ok();
+    if (!all) cover.clear();
+    for (Candidate& candidate : candidates_) {
+      if (!all) {
+        cover.push_back(candidate.span);
+        const Status fits = scope::CheckCover(graph_, cover);
+        if (!fits.ok()) {
+          cover.pop_back();
+          Refuse(candidate.attention, fits.message());
+          continue;
+        }
+      }
+      BCTX_RETURN_IF_ERROR(Take(&candidate));
+    }
+    return OkStatus();
+  }
+
+  // What an encoding or a digest cannot carry stays in the graph, and the reason is said.
+  Status Take(Candidate* candidate) {
     Region region;
-    const size_t number = out->regions.size();
-    region.partition = ToManifest(graph, *span, variant, fmt::format("attention-{}", number),
-                                  fmt::format("BackendContext_Attention_{}", number));
-    if (const Status clean = CheckNames(region.partition); !clean.ok()) {
-      cover.pop_back();
-      Refuse(graph, last, clean.message(), out);
-      continue;
+    const size_t number = out_.regions.size();
+    region.partition =
+        ToManifest(graph_, candidate->span, variant_, fmt::format("attention-{}", number),
+                   fmt::format("BackendContext_Attention_{}", number));
+    const Status carried = Carry(&region.partition);
+    if (carried.code() == StatusCode::kUnimplemented) {
+      Refuse(candidate->attention, carried.message());
+      return OkStatus();
     }
-    BCTX_RETURN_IF_ERROR(Finish(flat, &region.partition));
-    out->taken.push_back({region.partition.id, graph.path, attention.form, attention.nodes.size(),
+    BCTX_RETURN_IF_ERROR(carried);
+    out_.taken.push_back({region.partition.id, graph_.path, candidate->attention.form,
+                          candidate->attention.nodes.size(),
                           region.partition.structure_digest.Hex()});
-    region.attention = std::move(attention);
-    region.graph = &graph;
-    out->regions.push_back(std::move(region));
+    region.attention = std::move(candidate->attention);
+    region.graph = &graph_;
+    out_.regions.push_back(std::move(region));
+    return OkStatus();
   }
-  for (const patterns::NotTaken& not_taken : report.not_taken) {
-    out->not_taken.push_back({graph.path, not_taken.node, not_taken.op, not_taken.reason});
+
+  Status Carry(manifest::Partition* partition) const {
+    BCTX_RETURN_IF_ERROR(CheckNames(*partition));
+    return Finish(flat_, partition);
   }
-  return OkStatus();
+
+  const model::FlatModel& flat_;
+  const model::GraphView& graph_;
+  const std::string& variant_;
+  Regions& out_;
+  std::vector<Candidate> candidates_;
+};
+
+// The paths of the graphs below the nodes of the region.
+void AddInnerPaths(const Region& region, std::set<std::string>* paths) {
+  for (const size_t node : region.attention.nodes) {
+    for (const model::Attribute& attribute : region.graph->nodes[node].attributes) {
+      if (attribute.graph) paths->insert(attribute.graph->path);
+    }
+  }
 }
 
 }  // namespace
 
 Result<Regions> FindRegions(const model::FlatModel& flat, const std::string& variant) {
   Regions regions;
-  for (const model::GraphView* graph : model::AllGraphs(flat.view())) {
-    BCTX_RETURN_IF_ERROR(TakeFrom(flat, *graph, variant, &regions));
+  std::map<std::string, size_t> times;
+  const std::vector<const model::GraphView*> graphs = model::AllGraphs(flat.view());
+  for (const model::GraphView* graph : graphs) ++times[graph->path];
+  std::set<std::string> inside;  // paths of graphs within regions: no region within a region
+  for (const model::GraphView* graph : graphs) {  // outer ones first
+    if (inside.contains(graph->path) || (graph->parent && inside.contains(graph->parent->path))) {
+      inside.insert(graph->path);
+      continue;
+    }
+    const size_t before = regions.regions.size();
+    BCTX_RETURN_IF_ERROR(
+        GraphRegions(flat, *graph, variant, &regions).Run(times[graph->path] == 1));
+    for (size_t i = before; i < regions.regions.size(); ++i) {
+      AddInnerPaths(regions.regions[i], &inside);
+    }
   }
   for (const patterns::NotTaken& inside : patterns::LookIntoFunctions(flat.view())) {
     regions.not_taken.push_back({"", inside.node, inside.op, inside.reason});

@@ -37,7 +37,7 @@ void SetType(const GraphView& graph, const std::string& value, onnx::ValueInfoPr
 
 Result<std::string> MakeBodyModel(const FlatModel::State& state,
                                   const EncodedPartition& partition) {
-  BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(state, IndexGraphs(state), partition));
+  BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(state, partition));
   onnx::ModelProto model;
   model.set_ir_version(std::max(state.stored.ir_version(), kLowestIr));
   *model.mutable_opset_import() = body.function.opset_import();

@@ -164,7 +164,7 @@ class Decoder {
     const auto protos = GraphsByPath(std::as_const(*model_.mutable_graph()));
     for (const auto& [path, proto] : protos) {
       for (const TensorProto& tensor : proto->initializer()) {
-        initializers_[path].emplace(tensor.name(), &tensor);
+        initializers_[path][tensor.name()] = &tensor;  // of two the last counts
       }
       initializers_.try_emplace(path);
     }

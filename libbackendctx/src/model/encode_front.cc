@@ -66,7 +66,6 @@ class FrontEncoder {
 
   Status AddFunctions(const std::vector<EncodedPartition>& partitions) {
     if (partitions.empty()) return OkStatus();
-    const GraphIndex graphs = IndexGraphs(state_);
     std::map<std::string, std::vector<Placed>> by_graph;
     std::set<std::string> functions;
     for (const EncodedPartition& partition : partitions) {
@@ -74,7 +73,7 @@ class FrontEncoder {
         return Status(StatusCode::kInvalidArgument,
                       fmt::format("function \"{}\": found twice or empty", partition.function));
       }
-      BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(state_, graphs, partition));
+      BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(state_, partition));
       *front_.add_functions() = body.function;
       AddImportsOf(body.function);
       by_graph[partition.graph_path].push_back({&partition, std::move(body)});
@@ -329,7 +328,7 @@ Result<std::string> EncodeFront(const FlatModel& flat,
 Result<std::vector<std::string>> CallOperands(const FlatModel& flat,
                                               const EncodedPartition& partition) {
   return Guarded("a partition's operands", [&]() -> Result<std::vector<std::string>> {
-    BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(flat.state(), IndexGraphs(flat.state()), partition));
+    BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(flat.state(), partition));
     return std::move(body.operands);
   });
 }

@@ -10,9 +10,11 @@
 #include "base/bytes.h"
 #include "crypto/sha256.h"
 #include "model/canonical.h"
+#include "model/check_graph.h"
 #include "model/constants.h"
 #include "model/external_data.h"
 #include "model/front.h"
+#include "model/function_body.h"
 #include "model/guard.h"
 #include "model/state.h"
 #include "model/tensor_bytes.h"
@@ -31,8 +33,8 @@ constexpr uint64_t kMessagesPerGraph = 3;
 // Messages below a graph that hold no graph: attribute, sparse tensor, tensor, entry; types.
 constexpr uint64_t kMessagesBelow = 32;
 // The parser, shape inference and every walk recurse as deep as the messages nest. A view stops at
-// 64 graphs, so nothing is lost by stopping here, and a thread's stack holds it.
-constexpr uint64_t kMaxMessageDepth = 65 * kMessagesPerGraph + kMessagesBelow;
+// kMaxGraphDepth, so nothing is lost by stopping here, and a thread's stack holds it.
+constexpr uint64_t kMaxMessageDepth = (kMaxGraphDepth + 1) * kMessagesPerGraph + kMessagesBelow;
 
 BytesSource FromMemory(std::shared_ptr<const std::string> bytes) {
   return [bytes = std::move(bytes)](const BytesSink& sink) { return sink(base::AsBytes(*bytes)); };
@@ -233,6 +235,7 @@ Status Finish(Contents contents, FlatModel::State* state) {
   BCTX_RETURN_IF_ERROR(contents.AddListConstants(state->stored));
   state->tensors = contents.Sorted();
   BCTX_ASSIGN_OR_RETURN(state->view, BuildView(state->stored, StoredContents));
+  state->graphs = IndexGraphs(*state);
   BCTX_ASSIGN_OR_RETURN(state->graph_digest, GraphDigest(state->stored));
   return OkStatus();
 }
@@ -382,11 +385,11 @@ Status FlatModel::CheckPackable() const {
                                     import.version(), NewestOpset()));
     }
   }
-  if (model.training_info_size() > 0) return CannotPack("training information");
-  return VisitNodes(model, [](const onnx::NodeProto& node) {
+  BCTX_RETURN_IF_ERROR(VisitNodes(model, [](const onnx::NodeProto& node) {
     if (node.domain() != kDomain) return OkStatus();
     return CannotPack(fmt::format("node \"{}\" of domain {}", KeyOf(node), kDomain));
-  });
+  }));
+  return Guarded("checking a model", [&model] { return CheckRunnable(model); });
 }
 
 }  // namespace backendctx::model

@@ -29,7 +29,7 @@ namespace backendctx::model {
 struct LoadLimits {
   uint64_t model_bytes = (1ull << 31) - 1;  // protobuf's own
   uint64_t tensor_bytes = 1ull << 40;
-  uint32_t graph_depth = 1000;  // If in If in Loop ...
+  uint32_t graph_depth = kMaxGraphDepth;  // If in If in Loop ...; a larger one changes nothing
 };
 
 // Streams the decoded little-endian bytes of one tensor, in pieces.
@@ -57,7 +57,8 @@ class FlatModel {
   const std::vector<TensorContent>& tensors() const;  // sorted by digest
   const Digest& graph_digest() const;                 // docs/format.md, "Graph digest"
   std::string Stored() const;                         // deterministic
-  // Domain "org.backendctx" already in use, functions of ours: what the model cannot have.
+  // Unimplemented: domain "org.backendctx" already in use, functions of ours, an opset that is too
+  // new. Malformed: what no runtime runs (dangling names, cycles, a value made twice, no import).
   Status CheckPackable() const;
 
   // Writes the model with its tensors inside, or, when that exceeds protobuf's limit, with the

@@ -33,9 +33,8 @@ using onnx::NodeProto;
 
 class BodyBuilder {
  public:
-  BodyBuilder(const FlatModel::State& state, const GraphIndex& graphs,
-              const EncodedPartition& partition)
-      : state_(state), graphs_(graphs), partition_(partition) {}
+  BodyBuilder(const FlatModel::State& state, const EncodedPartition& partition)
+      : state_(state), graphs_(state.graphs), partition_(partition) {}
 
   Result<Body> Build() {
     BCTX_RETURN_IF_ERROR(FindNodes());
@@ -260,16 +259,12 @@ class BodyBuilder {
   Status AddImports() {
     body_.function.set_domain(kDomain);
     body_.function.set_name(partition_.function);
-    std::map<std::string, int64_t> imports;
+    std::map<std::string, onnx::OperatorSetIdProto*> imports;
     for (const auto& import : state_.stored.opset_import()) {
-      const auto [at, added] = imports.emplace(DomainOf(import.domain()), import.version());
-      if (added) {
-        *body_.function.add_opset_import() = import;
-        OnlyShortDefault(&*body_.function.mutable_opset_import()->rbegin());
-      } else if (at->second != import.version()) {
-        return Fail(StatusCode::kUnimplemented,
-                    fmt::format("two versions of domain \"{}\" are imported", import.domain()));
-      }
+      onnx::OperatorSetIdProto*& added = imports[DomainOf(import.domain())];
+      if (!added) added = body_.function.add_opset_import();
+      *added = import;  // of several imports of a domain the last counts, as in ONNX Runtime
+      OnlyShortDefault(added);
     }
     for (const std::string& domain : domains_) {
       if (!imports.count(domain)) {
@@ -370,14 +365,15 @@ GraphIndex IndexGraphs(const FlatModel::State& state) {
   GraphIndex index;
   const auto protos = GraphsByPath(state.stored.graph());
   for (const GraphView* view : AllGraphs(state.view)) {
-    index[view->path] = GraphPair{view, protos.at(view->path)};
+    // A path that occurs twice means the first graph; one without message has no graph.
+    const auto proto = protos.find(view->path);
+    if (proto != protos.end()) index.emplace(view->path, GraphPair{view, proto->second});
   }
   return index;
 }
 
-Result<Body> BuildBody(const FlatModel::State& state, const GraphIndex& graphs,
-                       const EncodedPartition& partition) {
-  return BodyBuilder(state, graphs, partition).Build();
+Result<Body> BuildBody(const FlatModel::State& state, const EncodedPartition& partition) {
+  return BodyBuilder(state, partition).Build();
 }
 
 }  // namespace backendctx::model

@@ -12,12 +12,6 @@
 
 namespace backendctx::model {
 
-// The graphs of a flat model, as view and as message, by path.
-struct GraphPair {
-  const GraphView* view = nullptr;
-  const onnx::GraphProto* proto = nullptr;
-};
-using GraphIndex = std::map<std::string, GraphPair>;
 GraphIndex IndexGraphs(const FlatModel::State& state);
 
 // Where a constant is defined: the graph, and the node when it is a Constant node.
@@ -38,7 +32,6 @@ struct Body {
   std::vector<std::pair<ConstantPlace, std::string>> copied, hoisted;
 };
 
-Result<Body> BuildBody(const FlatModel::State& state, const GraphIndex& graphs,
-                       const EncodedPartition& partition);
+Result<Body> BuildBody(const FlatModel::State& state, const EncodedPartition& partition);
 
 }  // namespace backendctx::model

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <set>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -36,8 +36,8 @@ class GraphHasher {
 
  private:
   void Imports(const google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto>& imports) {
-    std::set<std::pair<std::string, int64_t>> sorted;
-    for (const auto& import : imports) sorted.emplace(DomainOf(import.domain()), import.version());
+    std::map<std::string, int64_t> sorted;  // of several imports of a domain the last counts
+    for (const auto& import : imports) sorted[DomainOf(import.domain())] = import.version();
     stream_.Tag('O');
     stream_.Number(sorted.size());
     for (const auto& [domain, version] : sorted) {

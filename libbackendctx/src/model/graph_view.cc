@@ -124,7 +124,7 @@ const ValueType* GraphView::Type(const std::string& value) const {
 int64_t ModelView::Opset(const std::string& domain) const {
   int64_t version = 0;
   for (const auto& [name, number] : opsets) {
-    if (name == domain) version = std::max(version, number);
+    if (name == domain) version = number;
   }
   return version;
 }

@@ -99,6 +99,9 @@ struct GraphView {
   const ValueType* Type(const std::string& value) const;  // null: not known; looks in parents too
 };
 
+// Graphs below graphs. Every walk recurses as deep, so this is what a thread's stack holds.
+inline constexpr uint32_t kMaxGraphDepth = 64;
+
 // Movable, not copyable: graphs point at their parents.
 struct ModelView {
   ModelView() = default;
@@ -107,7 +110,7 @@ struct ModelView {
 
   int64_t ir_version = 0;
   std::vector<std::pair<std::string, int64_t>> opsets;  // as imported, "ai.onnx" as ""
-  int64_t Opset(const std::string& domain) const;       // 0: not imported; the highest if repeated
+  int64_t Opset(const std::string& domain) const;       // 0: not imported; the last if repeated
   std::vector<std::string> local_functions;             // "domain::name"
   // The body of each, without types; null where it could not be read. For reports only.
   std::vector<std::shared_ptr<const GraphView>> function_bodies;

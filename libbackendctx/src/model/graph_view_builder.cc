@@ -19,10 +19,6 @@
 namespace backendctx::model {
 namespace {
 
-// Protobuf's own parser stops at 100 nested messages, which is 33 graphs; models made in memory
-// have no such limit.
-constexpr int kMaxGraphDepth = 64;
-
 using Names = std::unordered_set<std::string>;
 
 std::string Domain(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
@@ -81,7 +77,7 @@ class Builder {
 
   // `types` is the same graph with inferred value_info. `captured` collects the names that the
   // graph reads and does not define.
-  Status Fill(const onnx::GraphProto& proto, const onnx::GraphProto& types, int depth,
+  Status Fill(const onnx::GraphProto& proto, const onnx::GraphProto& types, uint32_t depth,
               GraphView* view, Names* captured) {
     if (depth > kMaxGraphDepth) {
       return Status(
@@ -165,11 +161,11 @@ class Builder {
   Status AddInitializers(const onnx::GraphProto& proto, GraphView* view) {
     for (const auto& tensor : proto.initializer()) {
       BCTX_ASSIGN_OR_RETURN(TensorInfo info, Info(tensor));
+      const bool is_new = view->initializers.count(tensor.name()) == 0;
+      if (is_new) view->initializer_order.push_back(tensor.name());
+      if (!is_new && !view->is_input.count(tensor.name())) view->types.erase(tensor.name());
       AddConstantType(tensor.name(), info.element_type, info.dims, view);
-      if (!view->initializers.emplace(tensor.name(), std::move(info)).second) {
-        return Duplicate(*view, tensor.name());
-      }
-      view->initializer_order.push_back(tensor.name());
+      view->initializers[tensor.name()] = std::move(info);  // of two the last counts, as in ORT
     }
     for (const auto& sparse : proto.sparse_initializer()) {
       AddConstantType(sparse.values().name(), sparse.values().data_type(),
@@ -184,7 +180,7 @@ class Builder {
                               view.path, value));
   }
 
-  Status AddNode(const onnx::NodeProto& proto, const onnx::NodeProto& types, int depth,
+  Status AddNode(const onnx::NodeProto& proto, const onnx::NodeProto& types, uint32_t depth,
                  size_t index, GraphView* view) {
     Node& node = view->nodes[index];
     node.name = proto.name();
@@ -211,7 +207,7 @@ class Builder {
   }
 
   Status AddAttribute(const onnx::AttributeProto& proto, const onnx::AttributeProto& types,
-                      int depth, GraphView* view, Node* node, Names* reads) {
+                      uint32_t depth, GraphView* view, Node* node, Names* reads) {
     Attribute& attribute = node->attributes.emplace_back();
     attribute.name = proto.name();
     attribute.kind = KindOf(proto);
@@ -256,7 +252,7 @@ class Builder {
   }
 
   // Lists of graphs are kept as bytes, but what they capture is still read by their node.
-  Status AddOther(const onnx::AttributeProto& proto, int depth, const GraphView& view,
+  Status AddOther(const onnx::AttributeProto& proto, uint32_t depth, const GraphView& view,
                   Attribute* attribute, Names* reads) {
     onnx::AttributeProto plain = proto;
     plain.clear_doc_string();

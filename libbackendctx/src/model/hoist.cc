@@ -41,6 +41,7 @@ class Hoister {
 
   Status Visit(GraphProto* graph) {
     taken_here_.clear();
+    dequantized_ = graph == top_ ? NameSet() : Dequantized(*graph);
     NameSet outputs;
     for (const auto& output : graph->output()) outputs.insert(output.name());
     Renames renames;
@@ -56,6 +57,17 @@ class Hoister {
     return OkStatus();
   }
 
+  // What DequantizeLinear reads. ONNX Runtime's fusions of it with MatMul look for weight and scale in
+  // the graph that both are in, and fail where they are captured.
+  static NameSet Dequantized(const GraphProto& graph) {
+    NameSet names;
+    for (const NodeProto& node : graph.node()) {
+      if (node.op_type() != "DequantizeLinear") continue;
+      names.insert(node.input().begin(), node.input().end());
+    }
+    return names;
+  }
+
   Status TakeNodes(GraphProto* graph, const NameSet& outputs, Renames* renames) {
     google::protobuf::RepeatedPtrField<NodeProto> kept;
     for (NodeProto& node : *graph->mutable_node()) {
@@ -65,7 +77,8 @@ class Hoister {
         continue;
       }
       BCTX_RETURN_IF_ERROR(ReplaceLarge(&*tensor));
-      const bool large = tensor->data_location() == TensorProto::EXTERNAL;
+      const bool large =
+          tensor->data_location() == TensorProto::EXTERNAL && !dequantized_.count(tensor->name());
       if (!large && !also_.count({graph, tensor->name()})) {
         kept.Add()->Swap(&node);
         continue;
@@ -94,7 +107,8 @@ class Hoister {
     std::vector<NodeProto> identities;
     for (TensorProto& tensor : *graph->mutable_initializer()) {
       const std::string name = tensor.name();
-      if (tensor.data_location() != TensorProto::EXTERNAL || inputs.count(name)) {
+      if (tensor.data_location() != TensorProto::EXTERNAL || inputs.count(name) ||
+          dequantized_.count(name)) {
         kept.Add()->Swap(&tensor);
         continue;
       }
@@ -148,8 +162,9 @@ class Hoister {
 
   const ConstantSet& also_;
   GraphProto* const top_;
-  NameSet taken_;       // every name of the model
-  NameSet taken_here_;  // what the graph at hand has lost
+  NameSet taken_;        // every name of the model
+  NameSet taken_here_;   // what the graph at hand has lost
+  NameSet dequantized_;  // what it keeps
   std::unordered_map<std::string, size_t> definitions_;
   std::vector<TensorProto> hoisted_;
 };

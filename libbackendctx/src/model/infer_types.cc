@@ -1,11 +1,20 @@
+// onnx's inference is made for models that its checker accepts. So that others get types as well,
+// the copy is what the runtime would take the model for: every domain imported once, nodes in
+// topological order (and back in the model's order afterwards, where callers look for them).
 #include "model/infer_types.h"
 
 #include <algorithm>
 #include <exception>
+#include <numeric>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
+#include "model/canonical.h"
+#include "model/order.h"
+#include "model/visit.h"
 #include "onnx/defs/schema.h"
 #include "onnx/shape_inference/implementation.h"
 
@@ -25,15 +34,19 @@ void CopyWithoutWeights(const TensorProto& from, const TensorSource& source, Ten
 
 using Opsets = std::unordered_map<std::string, int>;
 
+// A graph of the copy whose nodes stand in another order: node i of the copy is node order[i].
+using Moved = std::pair<onnx::GraphProto*, std::vector<size_t>>;
+
 // What is copied, and what for.
 struct Copying {
   const TensorSource& source;
   Opsets opsets;
+  std::vector<Moved> moved;
 };
 
-void CopyGraph(const onnx::GraphProto& from, const Copying& copying, onnx::GraphProto* to);
+void CopyGraph(const onnx::GraphProto& from, Copying* copying, onnx::GraphProto* to);
 
-void CopyNode(const onnx::NodeProto& from, const Copying& copying, onnx::NodeProto* to) {
+void CopyNode(const onnx::NodeProto& from, Copying* copying, onnx::NodeProto* to) {
   to->set_name(from.name());
   to->set_op_type(from.op_type());
   to->set_domain(from.domain());
@@ -49,7 +62,7 @@ void CopyNode(const onnx::NodeProto& from, const Copying& copying, onnx::NodePro
     }
     copy->set_name(attribute.name());
     copy->set_type(attribute.type());
-    if (has_tensor) CopyWithoutWeights(attribute.t(), copying.source, copy->mutable_t());
+    if (has_tensor) CopyWithoutWeights(attribute.t(), copying->source, copy->mutable_t());
     if (has_graph) CopyGraph(attribute.g(), copying, copy->mutable_g());
   }
 }
@@ -60,7 +73,7 @@ void CopyNode(const onnx::NodeProto& from, const Copying& copying, onnx::NodePro
 void CopyValueInfo(const onnx::GraphProto& from, const Copying& copying, onnx::GraphProto* to) {
   std::unordered_set<std::string> unknown;
   for (const onnx::NodeProto& node : from.node()) {
-    const std::string domain = node.domain() == "ai.onnx" ? "" : node.domain();
+    const std::string& domain = DomainOf(node.domain());
     const auto opset = copying.opsets.find(domain);
     const bool known = opset != copying.opsets.end() &&
                        onnx::OpSchemaRegistry::Schema(node.op_type(), opset->second, domain);
@@ -71,19 +84,76 @@ void CopyValueInfo(const onnx::GraphProto& from, const Copying& copying, onnx::G
   }
 }
 
-void CopyGraph(const onnx::GraphProto& from, const Copying& copying, onnx::GraphProto* to) {
+// A topological order of the nodes, the model's own where that is one and where there is none.
+std::vector<size_t> SortedOrder(const onnx::GraphProto& graph) {
+  const std::vector<std::vector<size_t>> after = NodesAfter(graph.node());
+  std::vector<size_t> order(after.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (IsInOrder(after)) return order;
+  return StableOrder(after).value_or(std::move(order));
+}
+
+void CopyGraph(const onnx::GraphProto& from, Copying* copying, onnx::GraphProto* to) {
   to->set_name(from.name());
   *to->mutable_input() = from.input();
   *to->mutable_output() = from.output();
-  CopyValueInfo(from, copying, to);
+  CopyValueInfo(from, *copying, to);
   for (const TensorProto& tensor : from.initializer()) {
-    CopyWithoutWeights(tensor, copying.source, to->add_initializer());
+    CopyWithoutWeights(tensor, copying->source, to->add_initializer());
   }
   for (const auto& sparse : from.sparse_initializer()) {
     onnx::SparseTensorProto* copy = to->add_sparse_initializer();
     *copy->mutable_dims() = sparse.dims();
     copy->mutable_values()->set_name(sparse.values().name());
     copy->mutable_values()->set_data_type(sparse.values().data_type());
+  }
+  const std::vector<size_t> order = SortedOrder(from);
+  for (const size_t i : order) {
+    CopyNode(from.node(static_cast<int>(i)), copying, to->add_node());
+  }
+  if (!std::is_sorted(order.begin(), order.end())) copying->moved.emplace_back(to, order);
+}
+
+// Puts the nodes of a copied graph where the model has them. Elements are swapped and not copied:
+// pointers to their subgraphs stay good.
+void PutBackInOrder(Moved* moved) {
+  auto& [graph, order] = *moved;
+  for (size_t i = 0; i < order.size(); ++i) {
+    while (order[i] != i) {
+      const size_t belongs = order[i];
+      graph->mutable_node()->SwapElements(static_cast<int>(i), static_cast<int>(belongs));
+      std::swap(order[i], order[belongs]);
+    }
+  }
+}
+
+// Each domain once: of several imports the runtime takes the last; a domain that is used without
+// import stops onnx's inference, and most have no other version than 1.
+void CopyImports(const onnx::ModelProto& model, Copying* copying, onnx::ModelProto* copy) {
+  for (const auto& opset : model.opset_import()) {
+    copying->opsets[DomainOf(opset.domain())] = static_cast<int>(opset.version());
+  }
+  (void)VisitNodes(model, [&](const onnx::NodeProto& node) {
+    copying->opsets.emplace(DomainOf(node.domain()), 1);
+    return OkStatus();
+  });
+  for (const auto& [domain, version] : copying->opsets) {
+    auto* import = copy->add_opset_import();
+    import->set_domain(domain);
+    import->set_version(version);
+  }
+}
+
+void CopyFunction(const onnx::FunctionProto& from, Copying* copying, onnx::FunctionProto* to) {
+  to->set_domain(from.domain());
+  to->set_name(from.name());
+  if (from.has_overload()) to->set_overload(from.overload());
+  *to->mutable_input() = from.input();
+  *to->mutable_output() = from.output();
+  *to->mutable_attribute() = from.attribute();
+  *to->mutable_opset_import() = from.opset_import();
+  for (const onnx::AttributeProto& attribute : from.attribute_proto()) {
+    if (!attribute.has_t() && !attribute.has_g()) *to->add_attribute_proto() = attribute;
   }
   for (const onnx::NodeProto& node : from.node()) CopyNode(node, copying, to->add_node());
 }
@@ -93,14 +163,12 @@ void CopyGraph(const onnx::GraphProto& from, const Copying& copying, onnx::Graph
 onnx::ModelProto WithInferredTypes(const onnx::ModelProto& model, const TensorSource& source) {
   onnx::ModelProto copy;
   copy.set_ir_version(model.ir_version());
-  *copy.mutable_opset_import() = model.opset_import();
-  *copy.mutable_functions() = model.functions();
-  Copying copying{source, {}};
-  for (const auto& opset : model.opset_import()) {
-    int& version = copying.opsets[opset.domain() == "ai.onnx" ? "" : opset.domain()];
-    version = std::max(version, static_cast<int>(opset.version()));
+  Copying copying{source, {}, {}};
+  CopyImports(model, &copying, &copy);
+  for (const onnx::FunctionProto& function : model.functions()) {
+    CopyFunction(function, &copying, copy.add_functions());
   }
-  CopyGraph(model.graph(), copying, copy.mutable_graph());
+  CopyGraph(model.graph(), &copying, copy.mutable_graph());
   try {
     onnx::shape_inference::InferShapes(
         copy, onnx::OpSchemaRegistry::Instance(),
@@ -109,6 +177,7 @@ onnx::ModelProto WithInferredTypes(const onnx::ModelProto& model, const TensorSo
   } catch (const std::exception&) {
     // What was inferred before the throw is in the copy; the rest stays unknown.
   }
+  for (Moved& moved : copying.moved) PutBackInOrder(&moved);
   return copy;
 }
 

@@ -283,7 +283,7 @@ class Legalizer {
 };
 
 Result<Body> BodyOf(const FlatModel::State& state, const EncodedPartition& partition) {
-  return BuildBody(state, IndexGraphs(state), partition);
+  return BuildBody(state, partition);
 }
 
 }  // namespace

@@ -9,6 +9,16 @@
 
 namespace backendctx::model {
 
+// True when every item comes before those that wait for it.
+inline bool IsInOrder(const std::vector<std::vector<size_t>>& after) {
+  for (size_t i = 0; i < after.size(); ++i) {
+    for (const size_t item : after[i]) {
+      if (item <= i) return false;
+    }
+  }
+  return true;
+}
+
 // Kahn's algorithm over items 0..n-1, where the smallest item that is ready comes first: what is in
 // order already stays as it is. `after[i]` holds the items that wait for i, one entry for each
 // reason to wait. Nothing: there is a cycle.

@@ -12,9 +12,17 @@
 
 namespace backendctx::model {
 
+// The graphs of a flat model, as view and as message, by path.
+struct GraphPair {
+  const GraphView* view = nullptr;
+  const onnx::GraphProto* proto = nullptr;
+};
+using GraphIndex = std::map<std::string, GraphPair>;
+
 struct FlatModel::State {
   onnx::ModelProto stored;  // in stored form (stored_tensor.h)
   ModelView view;
+  GraphIndex graphs;
   std::vector<TensorContent> tensors;  // sorted by digest
   Digest graph_digest;
 

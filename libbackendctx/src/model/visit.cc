@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
 #include <utility>
 
 namespace backendctx::model {
@@ -196,6 +197,24 @@ NameSet Reads(const NodeProto& node) {
   AddReads(node, &reads);
   reads.erase("");
   return reads;
+}
+
+std::vector<std::vector<size_t>> NodesAfter(
+    const google::protobuf::RepeatedPtrField<NodeProto>& nodes) {
+  std::unordered_map<std::string_view, size_t> maker;
+  for (int i = 0; i < nodes.size(); ++i) {
+    for (const std::string& output : nodes[i].output()) {
+      if (!output.empty()) maker.emplace(output, static_cast<size_t>(i));
+    }
+  }
+  std::vector<std::vector<size_t>> after(static_cast<size_t>(nodes.size()));
+  for (int i = 0; i < nodes.size(); ++i) {
+    for (const std::string& value : Reads(nodes[i])) {
+      const auto made = maker.find(value);
+      if (made != maker.end()) after[made->second].push_back(static_cast<size_t>(i));
+    }
+  }
+  return after;
 }
 
 void CollectNames(const NodeProto& node, NameSet* names) {

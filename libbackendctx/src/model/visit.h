@@ -46,6 +46,10 @@ using NameSet = std::unordered_set<std::string>;
 
 // What a node reads: its inputs and what its subgraphs capture from outside. "" is left out.
 NameSet Reads(const onnx::NodeProto& node);
+// For each node of a list the nodes that read what it makes, themselves or in their subgraphs; each
+// once for each value.
+std::vector<std::vector<size_t>> NodesAfter(
+    const google::protobuf::RepeatedPtrField<onnx::NodeProto>& nodes);
 // Every value name that occurs in a graph, subgraphs included.
 void CollectNames(const onnx::GraphProto& graph, NameSet* names);
 void CollectNames(const onnx::NodeProto& node, NameSet* names);

@@ -72,8 +72,10 @@ class Operators {
         flat_, graph, index, variant, fmt::format("{}-legal-{}", Lower(node.op_type), number),
         fmt::format("BackendContext_{}_legal_{}", node.op_type, number));
     // What no function and no manifest can carry stays as it is.
-    if (made.status().code() == StatusCode::kUnimplemented) return OkStatus();
-    BCTX_ASSIGN_OR_RETURN(Region region, std::move(made));
+    if (!made) {
+      return made.error().code() == StatusCode::kUnimplemented ? OkStatus() : made.error();
+    }
+    Region region = std::move(*made);
     const auto [known, is_new] = refused_.try_emplace(KeyOf(region));
     if (is_new) known->second = Ask(region);
     if (known->second.original.empty()) return OkStatus();

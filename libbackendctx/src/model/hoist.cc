@@ -57,8 +57,8 @@ class Hoister {
     return OkStatus();
   }
 
-  // What DequantizeLinear reads. ONNX Runtime's fusions of it with MatMul look for weight and scale in
-  // the graph that both are in, and fail where they are captured.
+  // What DequantizeLinear reads. ONNX Runtime's fusions of it with MatMul look for weight and scale
+  // in the graph that both are in, and fail where they are captured.
   static NameSet Dequantized(const GraphProto& graph) {
     NameSet names;
     for (const NodeProto& node : graph.node()) {

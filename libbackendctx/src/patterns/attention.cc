@@ -18,6 +18,14 @@ bool IsAttentionByName(const Node& node) {
   return node.op_type.find("Attention") != std::string::npos;
 }
 
+// No attention is without one of these: a softmax has a sum, of exponentials, under some name.
+bool MayNormalise(const Node& node) {
+  const auto has = [&node](const char* part) {
+    return node.op_type.find(part) != std::string::npos;
+  };
+  return IsAttentionByName(node) || has("max") || has("Reduce") || has("Exp") || has("Sum");
+}
+
 // What an attention operator does beyond what is compiled, as far as its inputs tell.
 std::string WhyForeign(const Node& node) {
   auto has = [&](size_t i) { return i < node.inputs.size() && !node.inputs[i].empty(); };
@@ -151,10 +159,7 @@ class Finder {
 
 AttentionReport FindAttention(const model::ModelView& model, const GraphView& graph) {
   // Facts are of all graphs around as well; most branches of a model have no use for them.
-  const bool any = std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
-    return node.op_type == "Softmax" || IsForeignAttention(node);
-  });
-  if (!any) return {};
+  if (std::none_of(graph.nodes.begin(), graph.nodes.end(), MayNormalise)) return {};
   return Finder(model, graph).Run();
 }
 

@@ -216,17 +216,17 @@ Result<Regions> FindRegions(const model::FlatModel& flat, const std::string& var
   std::map<std::string, size_t> times;
   const std::vector<const model::GraphView*> graphs = model::AllGraphs(flat.view());
   for (const model::GraphView* graph : graphs) ++times[graph->path];
-  std::set<std::string> inside;  // paths of graphs within regions: no region within a region
+  std::set<std::string> within;  // paths of graphs within regions: no region within a region
   for (const model::GraphView* graph : graphs) {  // outer ones first
-    if (inside.contains(graph->path) || (graph->parent && inside.contains(graph->parent->path))) {
-      inside.insert(graph->path);
+    if (within.contains(graph->path) || (graph->parent && within.contains(graph->parent->path))) {
+      within.insert(graph->path);
       continue;
     }
     const size_t before = regions.regions.size();
     BCTX_RETURN_IF_ERROR(
         GraphRegions(flat, *graph, variant, &regions).Run(times[graph->path] == 1));
     for (size_t i = before; i < regions.regions.size(); ++i) {
-      AddInnerPaths(regions.regions[i], &inside);
+      AddInnerPaths(regions.regions[i], &within);
     }
   }
   for (const patterns::NotTaken& inside : patterns::LookIntoFunctions(flat.view())) {

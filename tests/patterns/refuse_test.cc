@@ -201,6 +201,9 @@ TEST_CASE("attention inside a function of the model's own is named", "[patterns]
     Outer (q, k, v) => (y)
     { y = own.FlexAttention (q, k, v) }
     <domain: "own", opset_import: ["" : 18]>
+    NobodyCalls (q, k, v) => (y)
+    { m = MatMul (q, k) p = Softmax (m) y = MatMul (p, v) }
+    <domain: "own", opset_import: ["" : 18]>
     Classify (x, w) => (y)
     { m = MatMul (x, w) y = Softmax (m) })");
   const AttentionReport report = FindAttention(view, view.graph);

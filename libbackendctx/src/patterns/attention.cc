@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_set>
 
 #include "patterns/candidate.h"
@@ -46,12 +47,33 @@ bool LooksLikeAttention(const GraphView& graph, size_t node) {
   return ReachesProduct(graph, node, false) && ReachesProduct(graph, node, true);
 }
 
-bool IsFunction(const model::ModelView& model, const Node& node) {
+// Which function of the model's own a node calls.
+std::optional<size_t> CalledFunction(const model::ModelView& model, const Node& node) {
   const auto& names = model.local_functions;
-  auto defined = [&](const std::string& domain) {
-    return std::find(names.begin(), names.end(), domain + "::" + node.op_type) != names.end();
-  };
-  return defined(node.domain) || (node.domain.empty() && defined("ai.onnx"));
+  for (const std::string& domain : {node.domain, std::string("ai.onnx")}) {
+    if (domain != node.domain && !node.domain.empty()) continue;
+    const auto found = std::find(names.begin(), names.end(), domain + "::" + node.op_type);
+    if (found != names.end()) return static_cast<size_t>(found - names.begin());
+  }
+  return std::nullopt;
+}
+
+// The functions that the model reaches, in the model's order.
+std::set<size_t> ReachedFunctions(const model::ModelView& model) {
+  std::set<size_t> reached;
+  std::vector<const GraphView*> pending = {&model.graph};
+  while (!pending.empty()) {
+    const GraphView* top = pending.back();
+    pending.pop_back();
+    for (const GraphView* graph : model::AllGraphs(*top)) {
+      for (const Node& node : graph->nodes) {
+        const auto called = CalledFunction(model, node);
+        if (!called || !reached.insert(*called).second) continue;
+        if (const auto& body = model.function_bodies[*called]) pending.push_back(body.get());
+      }
+    }
+  }
+  return reached;
 }
 
 class Finder {
@@ -76,7 +98,7 @@ class Finder {
   void Look(size_t index) {
     const Node& node = graph_.nodes[index];
     Stop stop;
-    if (IsFunction(model_, node)) return;  // its body is looked at by itself
+    if (CalledFunction(model_, node)) return;  // its body is looked at by itself
     if (facts_.Is(node, "Attention") && facts_.opset() >= 23) {
       const auto candidate = MatchAttentionOperator(graph_, &facts_, index, &stop);
       if (!candidate || !Take(*candidate, &stop)) Refuse(index, stop);
@@ -165,14 +187,14 @@ AttentionReport FindAttention(const model::ModelView& model, const GraphView& gr
 
 std::vector<NotTaken> LookIntoFunctions(const model::ModelView& model) {
   std::vector<NotTaken> result;
-  for (size_t i = 0; i < model.function_bodies.size(); ++i) {
+  for (const size_t i : ReachedFunctions(model)) {
     if (!model.function_bodies[i]) continue;
     for (const GraphView* graph : model::AllGraphs(*model.function_bodies[i])) {
       for (size_t node = 0; node < graph->nodes.size(); ++node) {
         const Node& seen = graph->nodes[node];
         const bool looks = IsAttentionByName(seen) ||
                            (Normalises(*graph, seen) && LooksLikeAttention(*graph, node));
-        if (IsFunction(model, seen) || !looks) continue;
+        if (CalledFunction(model, seen) || !looks) continue;
         result.push_back({NameOf(seen), seen.op_type,
                           fmt::format("it is inside the function {} of the model's own, which is "
                                       "not taken apart",

@@ -173,6 +173,14 @@ TEST_CASE("bool masks drop keys by a finite number where the model does", "[run]
         in.masks[1].floats[i] = i % 7 == 0 ? 0.5F : 0.F;
       }
       CheckEverywhere(problem, in);
+      // The other way round: what the sum closes, a finite fill opens again.
+      std::swap(problem.masks[0], problem.masks[1]);
+      std::swap(in.masks[0], in.masks[1]);
+      for (size_t i = 0; i < 30 * 200; ++i) {
+        in.masks[0].floats[i] = i % 200 < 100 ? 0.5F : -kInfinity;
+        in.masks[1].bools[i] = (i % 200 >= 150) == (kind == BCTX_MASK_DROP) ? 1 : 0;
+      }
+      CheckEverywhere(problem, in);
     }
   }
 }

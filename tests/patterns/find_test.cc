@@ -154,6 +154,14 @@ TEST_CASE("attention written out around Einsum is found, with its causality", "[
   CHECK(found.inputs == Strings{"k", "v", "q"});
 }
 
+TEST_CASE("weights whose shape is read are followed", "[patterns]") {
+  const Attention found = FindOne(
+      Edit(kJoined, "y_flat = MatMul (p, v_flat)",
+           "p_shape = Shape (p) p_same = Reshape (p, p_shape) y_flat = MatMul (p_same, v_flat)"));
+  CHECK(found.q.value == "q_heads");
+  CHECK(found.y.value == "y");
+}
+
 TEST_CASE("a causal mask that others read stays an input", "[patterns]") {
   const Attention found = FindOne(Edit(kWrittenOut, "=> (float[batch, seq, 4, 32] y)",
                                        "=> (float[batch, seq, 4, 32] y, float[seq, keys] mask)"));

@@ -45,6 +45,7 @@ struct KernelBody {
   void ClearTile(Value* tile);
   Ir::Values RowMasks(Value* first_key, Value* block);
   Value* HaveMetKeys(Value* tile, Value* valid);
+  bool StaysClosed(int mask) const;
   Ir::Values TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid,
                        Value* first_key, Value* block, Value* may_skip);
   void Tile(Value* tile, Value* first_key, Value* block, const Ir::Values& row_masks);
@@ -107,6 +108,14 @@ Value* KernelBody::HaveMetKeys(Value* tile, Value* valid) {
   return b.CreateZExt(all, ir.i64());
 }
 
+// Whether what a mask closes no later one opens, by filling scores with a number that has weight.
+bool KernelBody::StaysClosed(int mask) const {
+  for (size_t i = static_cast<size_t>(mask) + 1; i < e.plan.masks.size(); ++i) {
+    if (e.plan.masks[i].kind != BCTX_MASK_ADD && e.plan.fills[i].fill > -0x1p127F) return false;
+  }
+  return true;
+}
+
 // {bits, skip}: one bit for each mask that changes anything in this tile; whether one closes it.
 Ir::Values KernelBody::TileMasks(const Ir::Values& row_masks, Value* first_row, Value* valid,
                                  Value* first_key, Value* block, Value* may_skip) {
@@ -126,7 +135,7 @@ Ir::Values KernelBody::TileMasks(const Ir::Values& row_masks, Value* first_row, 
     })[0];
     Value* active = b.CreateZExt(b.CreateICmpNE(says, ir.I64(kMaskOpen)), ir.i64());
     bits = b.CreateOr(bits, b.CreateShl(active, static_cast<uint64_t>(i)));
-    closed = b.CreateOr(closed, b.CreateICmpEQ(says, ir.I64(kMaskClosed)));
+    if (StaysClosed(i)) closed = b.CreateOr(closed, b.CreateICmpEQ(says, ir.I64(kMaskClosed)));
   }
   return {bits, b.CreateAnd(closed, b.CreateICmpNE(may_skip, ir.I64(0)))};
 }

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <utility>
 
 #include "patterns/chain.h"
 #include "patterns/product.h"
+#include "patterns/region.h"
 
 namespace backendctx::patterns {
 namespace {
@@ -156,10 +158,14 @@ class ScoreReader {
   int visits_ = 0;
 };
 
-const std::vector<size_t>& Readers(const GraphView& graph, const std::string& value) {
-  static const std::vector<size_t> kNone;
+// The nodes that read a value for its elements; others compute with its shape.
+std::vector<size_t> Readers(const GraphView& graph, const Facts& facts, const std::string& value) {
   const auto found = graph.consumers.find(value);
-  return found == graph.consumers.end() ? kNone : found->second;
+  std::vector<size_t> readers;
+  if (found == graph.consumers.end()) return readers;
+  std::copy_if(found->second.begin(), found->second.end(), std::back_inserter(readers),
+               [&](size_t reader) { return !IsHelper(facts, graph.nodes[reader]); });
+  return readers;
 }
 
 bool IsZero(const Facts& facts, const std::string& value) {
@@ -170,7 +176,7 @@ bool IsZero(const Facts& facts, const std::string& value) {
 // Where(IsNaN(p), 0, p), or Where(Not(IsNaN(p)), p, 0): the output, and the nodes in `nodes`.
 std::optional<std::string> OverNanGuard(const GraphView& graph, const Facts& facts,
                                         const std::string& p, std::vector<size_t>* nodes) {
-  const auto& readers = Readers(graph, p);
+  const auto readers = Readers(graph, facts, p);
   if (readers.size() != 2) return std::nullopt;
   size_t test = readers[0], where = readers[1];
   if (facts.Is(graph.nodes[where], "IsNaN")) std::swap(test, where);
@@ -180,7 +186,7 @@ std::optional<std::string> OverNanGuard(const GraphView& graph, const Facts& fac
   std::string condition = graph.nodes[test].Key();
   bool negated = false;
   for (;;) {  // nobody else may know of the condition
-    const auto& next = Readers(graph, condition);
+    const auto next = Readers(graph, facts, condition);
     if (next.size() != 1 || graph.is_output.count(condition)) return std::nullopt;
     if (next[0] == where) break;
     if (negated || !facts.Is(graph.nodes[next[0]], "Not")) return std::nullopt;
@@ -215,7 +221,7 @@ std::optional<Probabilities> ReadProbabilities(const GraphView& graph, const Fac
   Probabilities result;
   std::string value = start;
   for (;;) {
-    const auto& readers = Readers(graph, value);
+    const auto readers = Readers(graph, facts, value);
     if (graph.is_output.count(value)) {
       *stop = {value, fmt::format("the probabilities {} are an output of the graph", value)};
       return std::nullopt;

@@ -38,7 +38,7 @@ Result<std::string> RunProgram(std::vector<std::string> command, const proof::Re
     std::string words = result.error_output;
     while (!words.empty() && words.back() == '\n') words.pop_back();
     return Status(StatusCode::kInternal,
-                  fmt::format("exit code {}: {}", result.exit_code, base::Printable(words)));
+                  fmt::format("exit code {}: {}", result.exit_code, base::Printable(words, 2000)));
   }
   return os::ReadFile(out, kResponseLimit);
 }

@@ -85,8 +85,7 @@ class Operators {
       return OkStatus();
     }
     out_.unrunnable.push_back({graph.path, node.name.empty() ? node.Key() : node.name, node.op_type,
-                               fmt::format("ONNX Runtime does not run it ({}), and {}",
-                                           known->second.original, known->second.legal)});
+                               WhyUnrunnable(known->second.original, known->second.legal)});
     return OkStatus();
   }
 

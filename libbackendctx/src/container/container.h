@@ -23,6 +23,24 @@ struct OpenOptions {
   uint64_t content_bytes = 1ull << 40;  // decoded size of one content, at most
 };
 
+// Where a content's bytes come from when the file is written: `size` bytes in pieces to the sink.
+using Sink = std::function<Status(std::span<const uint8_t>)>;
+using Source = std::function<Status(const Sink&)>;
+
+struct Item {
+  Kind kind = Kind::kTensor;
+  Digest digest;  // of the decoded bytes; checked again while writing
+  uint64_t size = 0;
+  Source source;                    // the decoded bytes
+  Storage storage = Storage::kRaw;  // kRaw, kZstd, kInline or kAbsent
+  int zstd_level = 3;
+  std::string detail;
+  // kZstd whose stored bytes are there already and are not made again; checked while writing.
+  Source stored;
+  uint64_t stored_size = 0;
+  Digest stored_digest;
+};
+
 class Reader {
  public:
   static Result<Reader> Open(os::File file, const OpenOptions& options);
@@ -39,24 +57,13 @@ class Reader {
   Status Check(const Entry& entry) const;
   // Every gap is zero: Malformed with the offset when not.
   Status CheckGaps() const;
+  // What makes a Writer hold the entry as this file does. It reads from this file, which it keeps
+  // open.
+  Item ToItem(const Entry& entry) const;
 
  private:
   struct State;
   std::shared_ptr<const State> state_;
-};
-
-// Where a content's bytes come from when the file is written: `size` bytes in pieces to the sink.
-using Sink = std::function<Status(std::span<const uint8_t>)>;
-using Source = std::function<Status(const Sink&)>;
-
-struct Item {
-  Kind kind = Kind::kTensor;
-  Digest digest;  // of the decoded bytes; checked again while writing
-  uint64_t size = 0;
-  Source source;                    // the decoded bytes
-  Storage storage = Storage::kRaw;  // kRaw, kZstd, kInline or kAbsent
-  int zstd_level = 3;
-  std::string detail;
 };
 
 // Lays out `items` (manifest first, signatures second, the rest in the order given; zstd items are

@@ -208,4 +208,28 @@ Status Reader::CheckGaps() const {
   return OkStatus();
 }
 
+Item Reader::ToItem(const Entry& entry) const {
+  Item item;
+  item.kind = entry.kind;
+  item.digest = entry.digest;
+  item.size = entry.size;
+  item.storage = entry.storage;
+  item.detail = entry.detail;
+  if (!IsStored(entry.storage)) return item;
+  const Source stored = [state = state_, entry](const Sink& sink) {
+    return Pieces(state->file, entry.offset, entry.stored_size)(sink).InFile(state->file.path());
+  };
+  if (entry.storage == Storage::kRaw) {
+    item.source = stored;
+    return item;
+  }
+  item.source = [state = state_, entry](const Sink& sink) {
+    return state->Decode(entry, sink).InFile(state->file.path());
+  };
+  item.stored = stored;
+  item.stored_size = entry.stored_size;
+  item.stored_digest = entry.stored_digest;
+  return item;
+}
+
 }  // namespace backendctx::container

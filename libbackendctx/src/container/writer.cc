@@ -25,23 +25,31 @@ std::string Name(Kind kind, const Digest& digest) {
   return fmt::format("{} {}", KindName(kind), digest.Hex().substr(0, 12));
 }
 
-// The item's bytes, compared with its size and digest at the end.
-Source Checked(const Item& item) {
-  return [&item](const Sink& sink) -> Status {
+// The bytes of `source`, compared with `expected_size` and `expected` at the end; `item` is what
+// they are of.
+Source Compared(const Item& item, const Source& source, uint64_t expected_size,
+                const Digest& expected) {
+  return [&item, &source, expected_size, &expected](const Sink& sink) -> Status {
     crypto::Sha256Stream hash;
     uint64_t size = 0;
-    BCTX_RETURN_IF_ERROR(item.source([&](ByteView bytes) -> Status {
+    BCTX_RETURN_IF_ERROR(source([&](ByteView bytes) -> Status {
       size += bytes.size();
-      if (size <= item.size) hash.Update(bytes);
-      return size <= item.size ? sink(bytes) : OkStatus();
+      if (size <= expected_size) hash.Update(bytes);
+      return size <= expected_size ? sink(bytes) : OkStatus();
     }));
     const Digest found = hash.Finish();
-    if (size == item.size && found == item.digest) return OkStatus();
-    return {
-        StatusCode::kCorrupt,
-        fmt::format("{}: the source gave {} bytes with digest {}, expected {} with {}",
-                    Name(item.kind, item.digest), size, found.Hex(), item.size, item.digest.Hex())};
+    if (size == expected_size && found == expected) return OkStatus();
+    return {StatusCode::kCorrupt,
+            fmt::format("{}: the source gave {} bytes with digest {}, expected {} with {}",
+                        Name(item.kind, item.digest), size, found.Hex(), expected_size,
+                        expected.Hex())};
   };
+}
+
+Source Checked(const Item& item) { return Compared(item, item.source, item.size, item.digest); }
+
+Source CheckedStored(const Item& item) {
+  return Compared(item, item.stored, item.stored_size, item.stored_digest);
 }
 
 Status CheckItems(const std::vector<Item>& items) {
@@ -55,7 +63,7 @@ Status CheckItems(const std::vector<Item>& items) {
       return {StatusCode::kInvalidArgument,
               fmt::format("{}: found twice, expected once", Name(item.kind, item.digest))};
     }
-    if (IsStored(item.storage) && !item.source) {
+    if (IsStored(item.storage) && !item.source && !item.stored) {
       return {StatusCode::kInvalidArgument,
               fmt::format("{}: found no source", Name(item.kind, item.digest))};
     }
@@ -81,7 +89,12 @@ struct Writer::State {
     entry.digest = item.digest;
     entry.detail = item.detail;
     kept.emplace_back();
-    if (item.storage == Storage::kZstd) BCTX_RETURN_IF_ERROR(TryCompress(item, &entry));
+    if (item.storage == Storage::kZstd && item.stored) {
+      entry.stored_size = item.stored_size;
+      entry.stored_digest = item.stored_digest;
+    } else if (item.storage == Storage::kZstd) {
+      BCTX_RETURN_IF_ERROR(TryCompress(item, &entry));
+    }
     if (entry.storage == Storage::kRaw) {
       entry.stored_size = entry.size;
       entry.stored_digest = entry.digest;
@@ -120,6 +133,7 @@ struct Writer::State {
   Status Emit(size_t i, const Sink& sink) const {
     const Entry& entry = index.entries[i];
     if (entry.storage == Storage::kRaw) return Checked(items[i])(sink);
+    if (items[i].stored) return CheckedStored(items[i])(sink);
     if (!kept[i].empty()) return sink(base::AsBytes(kept[i]));
     crypto::Sha256Stream hash;
     BCTX_RETURN_IF_ERROR(

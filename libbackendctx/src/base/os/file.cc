@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/os/descriptor.h"
 
 namespace backendctx::os {
@@ -155,6 +157,14 @@ Result<std::string> ReadAll(const File& file, uint64_t limit) {
   std::string bytes(static_cast<size_t>(size), '\0');
   BCTX_RETURN_IF_ERROR(file.ReadExact(0, {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()}));
   return bytes;
+}
+
+Result<File> FileOfBytes(std::string_view bytes, const std::string& path) {
+  const int fd = memfd_create("bctx", MFD_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(path, "keep in memory");
+  File file = File::FromDescriptor(fd, path);
+  BCTX_RETURN_IF_ERROR(file.Write(base::AsBytes(bytes)));
+  return file;
 }
 
 Result<std::string> ReadFile(const std::string& path, uint64_t limit) {

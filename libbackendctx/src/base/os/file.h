@@ -72,6 +72,9 @@ Result<File> OpenBeneath(const std::string& folder, std::string_view name);
 // caches keep both as links into one folder of contents. The front itself is UnsafePath.
 Result<File> OpenBeside(const std::string& front_path, std::string_view name);
 
+// A file of these bytes that is in memory alone; `path` is what messages call it.
+Result<File> FileOfBytes(std::string_view bytes, const std::string& path);
+
 // The whole file; ResourceExhausted when it is larger than `limit`.
 Result<std::string> ReadFile(const std::string& path, uint64_t limit);
 Result<std::string> ReadAll(const File& file, uint64_t limit);

@@ -27,7 +27,8 @@ Result<std::string> Head(const Package& package, const std::string& file) {
                   package.encoding().empty() ? "bare container" : package.encoding() + " encoding");
   text += Line("name", fmt::format("{}, sequence {}, by {}", Escape(m.name), m.sequence,
                                    Escape(m.producer)));
-  text += Line("container", Escape(package.container_path()));
+  text += Line("container",
+               package.is_embedded() ? "inside the front" : Escape(package.container_path()));
   if (package.opset() != 0) {
     text += Line("model",
                  fmt::format("opset {}, IR version {}", package.opset(), package.ir_version()));

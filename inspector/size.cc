@@ -28,7 +28,7 @@ Result<uint64_t> FileSize(const std::string& path) {
 // Entries by kind; what lies before the first is header and index, what lies between is alignment.
 Result<std::vector<Label>> ContainerLabels(const Package& package) {
   const std::string& path = package.container_path();
-  BCTX_ASSIGN_OR_RETURN(const uint64_t size, FileSize(path));
+  const uint64_t size = package.container_size();
   std::vector<StoredContent> contents = package.contents();
   std::erase_if(contents, [](const StoredContent& c) { return c.stored_size == 0; });
   std::sort(contents.begin(), contents.end(),
@@ -58,7 +58,8 @@ Result<std::vector<Label>> ContainerLabels(const Package& package) {
 Result<std::vector<Label>> AllLabels(const Package& package) {
   std::vector<Label> labels;
   if (!package.front_path().empty()) {
-    BCTX_ASSIGN_OR_RETURN(const uint64_t size, FileSize(package.front_path()));
+    BCTX_ASSIGN_OR_RETURN(uint64_t size, FileSize(package.front_path()));
+    if (package.is_embedded()) size -= package.container_size();
     labels.push_back({package.front_path(), package.has_container() ? "front" : "model", 1, size});
   }
   if (!package.has_container()) return labels;

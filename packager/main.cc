@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   tools::CommandLine line("bctx-pack", "makes and changes BackendContext packages", version);
   tools::AddPack(line);
   tools::AddRestore(line);
+  tools::AddEncode(line);
   tools::AddKeygen(line);
   tools::AddTrust(line);
   tools::AddBackends(line);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "packager/encoding.h"
 #include "packager/pack_report.h"
 #include "packager/verbs.h"
 #include "tools_common/installation.h"
@@ -49,22 +50,6 @@ Result<BackendRequest> ParseBackend(const std::string& text) {
     }
   }
   return request;
-}
-
-// none | zstd[:LEVEL]
-Status ParseCompression(const std::string& text, PackOptions* options) {
-  if (text == "none") return OkStatus();
-  options->compress_blobs = true;
-  if (text == "zstd") return OkStatus();
-  char* end = nullptr;
-  const std::string level = text.rfind("zstd:", 0) == 0 ? text.substr(5) : "";
-  options->zstd_level = static_cast<int>(std::strtol(level.c_str(), &end, 10));
-  if (!level.empty() && *end == '\0' && options->zstd_level >= 1 && options->zstd_level <= 19) {
-    return OkStatus();
-  }
-  return Status(
-      StatusCode::kInvalidArgument,
-      fmt::format("--compress: found {}, expected none, zstd or zstd:1 to zstd:19", text));
 }
 
 Result<SigningKey> KeyFromVariable(const std::string& variable) {
@@ -134,11 +119,7 @@ Status ChooseRuntime(ProofTools* tools) {
 
 Status FillOptions(Flags* flags) {
   PackOptions& options = flags->options;
-  if (flags->encoding != "function") {
-    return Status(
-        StatusCode::kInvalidArgument,
-        fmt::format("--encoding: found {}, this version writes function", flags->encoding));
-  }
+  BCTX_ASSIGN_OR_RETURN(options.encoding, ParseEncoding("--encoding", flags->encoding));
   if (!flags->backends.empty()) options.backends.clear();
   for (const std::string& backend : flags->backends) {
     BCTX_ASSIGN_OR_RETURN(options.backends.emplace_back(), ParseBackend(backend));
@@ -148,7 +129,12 @@ Status FillOptions(Flags* flags) {
   if (options.targets.empty()) {
     return Status(StatusCode::kInvalidArgument, "--target: found no name");
   }
-  BCTX_RETURN_IF_ERROR(ParseCompression(flags->compress, &options));
+  BCTX_ASSIGN_OR_RETURN(options.compression, ParseCompression(flags->compress));
+  if (options.embed && options.encoding != FrontEncoding::kFunction) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("--embed: found --encoding {}, only function can hold a container",
+                              flags->encoding));
+  }
   BCTX_RETURN_IF_ERROR(CheckPlugins(options.plugins));
   BCTX_RETURN_IF_ERROR(ChooseRuntime(&options.proof));
   options.proof.folder = ProgramFolder();
@@ -218,9 +204,12 @@ void AddPack(CommandLine& line) {
       ->type_name("NAME[,key=value]...");
   verb->add_option("--target", flags->targets, "host, all, or names with commas between (all)")
       ->type_name("LIST");
-  verb->add_option("--encoding", flags->encoding, "how the front carries the scopes (function)")
+  verb->add_option("--encoding", flags->encoding,
+                   "function, metadata or both: how the front carries the scopes (function)")
       ->type_name("NAME");
-  verb->add_option("--compress", flags->compress, "of compiled code: none or zstd[:LEVEL] (none)")
+  verb->add_flag("--embed", options.embed, "one file: weights and container inside the front");
+  verb->add_option("--compress", flags->compress,
+                   "of code and tensors that no front maps: none or zstd[:LEVEL] (none)")
       ->type_name("HOW");
   auto* key = verb->add_option("--key", flags->key, "sign with this key")->type_name("FILE");
   auto* env =

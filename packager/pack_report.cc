@@ -107,9 +107,12 @@ std::string LegalLines(const PackReport& report) {
 }
 
 std::string SizeLine(const PackReport& report) {
-  const uint64_t total = report.front_bytes + report.container_bytes - report.blob_bytes;
-  return Line("size", fmt::format("front {}, container {}", HumanBytes(report.front_bytes),
-                                  HumanBytes(report.container_bytes))) +
+  const uint64_t files = report.front_bytes + (report.embedded ? 0 : report.container_bytes);
+  const uint64_t total = files - report.blob_bytes;
+  const std::string container = HumanBytes(report.container_bytes);
+  return Line("size", "front " + HumanBytes(report.front_bytes) +
+                          (report.embedded ? ", with the container of " + container + " inside"
+                                           : ", container " + container)) +
          Line("", fmt::format("{} compiled code, {} besides graph and weights",
                               HumanBytes(report.blob_bytes),
                               HumanBytes(total - std::min(total, report.model_bytes))));
@@ -122,7 +125,9 @@ Json PackReportJson(const PackReport& report, const std::string& model, const st
   Json json = NewReport();
   json["model"] = model;
   json["front"] = report.front;
-  json["container"] = report.container;
+  json["fronts"] = report.fronts;
+  json["container"] = report.embedded ? Json() : Json(report.container);
+  json["embedded"] = report.embedded;
   json["dry_run"] = dry_run;
   json["signed_by"] = signer.empty() ? Json() : Json(signer);
   json["taken"] = Json::array();

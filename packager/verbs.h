@@ -7,6 +7,7 @@ namespace backendctx::tools {
 
 void AddPack(CommandLine& line);
 void AddRestore(CommandLine& line);
+void AddEncode(CommandLine& line);
 void AddKeygen(CommandLine& line);
 void AddTrust(CommandLine& line);
 void AddBackends(CommandLine& line);

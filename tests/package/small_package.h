@@ -37,9 +37,10 @@ inline void WriteModel(const std::string& text, const std::string& path) {
 
 class SmallPackage {
  public:
-  explicit SmallPackage(bool signed_by_us = true, const std::string& target = "tiny")
-      : key_(SigningKey::Generate().value()) {
-    WriteModel(kSmallModel, scratch_ / "model.onnx");
+  explicit SmallPackage(bool signed_by_us = true, const std::string& target = "tiny",
+                        const PackOptions& options = {}, const char* model = kSmallModel)
+      : key_(SigningKey::Generate().value()), options_(options) {
+    WriteModel(model, scratch_ / "model.onnx");
     options_.backends = {{"tiny", {}}};
     options_.targets = {target};
     options_.key = signed_by_us ? &key_ : nullptr;

@@ -41,6 +41,20 @@ class JsonOutput(unittest.TestCase):
         self.keeps("trust", self.user.json("bctx-pack", "trust", "list"))
         self.keeps("backends", self.user.json("bctx-pack", "backends"))
 
+    def test_packages_of_every_form_keep_the_schemas(self):
+        for to, *flags in (("metadata",), ("both",), ("function", "--embed")):
+            with self.subTest(to=to, flags=flags):
+                folder = self.place / f"{to}{len(flags)}"
+                folder.mkdir()
+                front = folder / "package.onnx"
+                encoded = self.user.json("bctx-pack", "encode", self.package, "-o", front, "--to", to, *flags)
+                self.keeps("encode", encoded)
+                self.assertEqual(encoded["container"] is None, "--embed" in flags)
+                for verb in ("show", "why", "size", "verify"):
+                    self.keeps(verb, self.user.json("bctx-inspect", verb, front))
+                files = front.stat().st_size + sum(c.stat().st_size for c in folder.glob("*.bctx"))
+                self.assertEqual(self.user.json("bctx-inspect", "size", front)["total_bytes"], files)
+
     def test_compiler_and_driver_are_two_plug_ins_of_one_backend(self):
         found = [b for b in self.user.json("bctx-pack", "backends")["backends"] if b["backend"] == "cpu-attention"]
         self.assertEqual(sorted((b["compiles"], b["runs"]) for b in found), [(False, True), (True, False)])

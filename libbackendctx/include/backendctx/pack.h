@@ -6,7 +6,8 @@
 //
 // Pack finds what the backends can take, compiles it for every target, runs each result in a fresh
 // process beside its body in ONNX Runtime, signs and writes. Output is complete or absent: the
-// container is written first, the front last, and an existing output is replaced only with `force`.
+// container is written first, the fronts last, and an existing output is replaced only with
+// `force`.
 //
 // Errors: Io, Malformed and Unimplemented (the model), InvalidArgument (options), Incompatible
 // (require_context and nothing found), Internal.
@@ -21,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "backendctx/encode.h"
 #include "backendctx/export.h"
 #include "backendctx/manifest.h"
 #include "backendctx/status.h"
@@ -47,8 +49,9 @@ struct PackOptions {
   const SigningKey* key = nullptr;          // null: not signed
   std::string name;                         // of the package; empty: the model's file name
   uint64_t sequence = 0;
-  bool compress_blobs = false;  // zstd
-  int zstd_level = 3;
+  FrontEncoding encoding = FrontEncoding::kFunction;
+  bool embed = false;  // as in EncodeOptions
+  Compression compression;
   bool require_context = false;
   bool force = false;
   // Bodies that ONNX Runtime refuses get a decomposition that it runs; false: they are left alone.
@@ -85,6 +88,7 @@ struct CompiledContext {
 };
 struct PackReport {
   std::string front, container;
+  std::vector<std::string> fronts;  // `front` first
   std::vector<TakenRegion> taken;
   std::vector<UntakenRegion> not_taken;
   std::vector<LegalizedRegion> legalized;
@@ -92,6 +96,7 @@ struct PackReport {
   std::vector<CompiledContext> contexts;
   std::vector<std::string> dropped;  // contexts that ran and were wrong: why
   uint64_t model_bytes = 0;          // graph and tensors, equal ones once
+  bool embedded = false;             // the container is a part of the front, `container` is empty
   uint64_t front_bytes = 0, container_bytes = 0;
   uint64_t blob_bytes = 0;  // as stored, a part of container_bytes
   uint64_t distinct_partitions = 0;

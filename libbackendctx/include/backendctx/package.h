@@ -54,7 +54,7 @@ struct Trust {
 // One stored or once stored content, as the index has it.
 struct StoredContent {
   std::string kind;     // "manifest", "signatures", "graph", "body", "tensor", "blob"
-  std::string storage;  // "raw", "zstd", "absent" ...
+  std::string storage;  // "raw", "zstd", "inline", "absent" ...
   Digest digest;
   uint64_t offset = 0, stored_size = 0, size = 0;
 };
@@ -98,10 +98,13 @@ class Package {
   BCTX_API const manifest::Manifest& manifest() const;
   BCTX_API const Digest& manifest_digest() const;
   BCTX_API const Trust& trust() const;
-  BCTX_API const std::string& front_path() const;      // "" for a bare container
-  BCTX_API const std::string& container_path() const;  // "" for a plain model
-  BCTX_API const Digest& container_digest() const;     // of header and index
-  BCTX_API std::string encoding() const;               // "function", "metadata", "" for none
+  BCTX_API const std::string& front_path() const;  // "" for a bare container
+  // "" for a plain model; the front's own path when the container is embedded in it.
+  BCTX_API const std::string& container_path() const;
+  BCTX_API bool is_embedded() const;
+  BCTX_API uint64_t container_size() const;         // bytes; 0 for a plain model
+  BCTX_API const Digest& container_digest() const;  // of header and index
+  BCTX_API std::string encoding() const;            // "function", "metadata", "" for none
   BCTX_API int64_t opset() const;
   BCTX_API int64_t ir_version() const;
   BCTX_API const std::vector<Binding>& bindings() const;  // one for each partition
@@ -128,6 +131,7 @@ class Package {
   BCTX_API Status Restore(const std::string& output, const std::string& variant, bool force) const;
 
   struct State;  // known to the library only
+  const State& state() const { return *state_; }
 
  private:
   explicit Package(std::shared_ptr<const State> state) : state_(std::move(state)) {}

@@ -16,9 +16,11 @@ namespace backendctx {
 namespace authoring {
 namespace {
 
+constexpr uint64_t kMostEmbedded = (1ull << 31) - 1;
 constexpr char kProducer[] = "backendctx " BACKENDCTX_VERSION;
 
-std::string StemOf(const std::string& path) {
+// The file's name without what is behind its last dot.
+std::string BaseName(const std::string& path) {
   std::string name = os::NameOf(path);
   const size_t dot = name.rfind('.');
   if (dot != std::string::npos && dot != 0) name.resize(dot);
@@ -29,7 +31,7 @@ Parts MakeParts(std::vector<Region> regions, Compiled* compiled, const std::stri
                 const PackOptions& options) {
   Parts parts;
   manifest::Manifest& manifest = parts.manifest;
-  manifest.name = options.name.empty() ? StemOf(model) : options.name;
+  manifest.name = options.name.empty() ? BaseName(model) : options.name;
   manifest.sequence = options.sequence;
   manifest.producer = kProducer;
   for (Region& region : regions) {
@@ -40,6 +42,17 @@ Parts MakeParts(std::vector<Region> regions, Compiled* compiled, const std::stri
   manifest.scopes = std::move(compiled->scopes);
   parts.blobs = std::move(compiled->blobs);
   return parts;
+}
+
+// Asked before anything is compiled: the weights alone may be too many for one file.
+Status CheckEmbeddable(const model::FlatModel& flat) {
+  uint64_t bytes = 0;
+  for (const model::TensorContent& tensor : flat.tensors()) bytes += tensor.size;
+  if (bytes <= kMostEmbedded) return OkStatus();
+  return Status(StatusCode::kResourceExhausted,
+                fmt::format("found {} bytes of weights, one file holds at most {}: pack without "
+                            "--embed, which keeps them in a container beside the front",
+                            bytes, kMostEmbedded));
 }
 
 // A partition that no backend compiled is no partition: the flat nodes stay as they were. Unless
@@ -75,10 +88,14 @@ Status AddLegalOperators(const model::FlatModel& flat, const PackOptions& option
 }
 
 void FillSizes(const Assembled& assembled, const model::FlatModel& flat, const std::string& output,
-               PackReport* report) {
+               FrontEncoding encoding, PackReport* report) {
   report->front = output;
-  report->container = os::Join(os::FolderOf(output), assembled.container_name);
-  report->front_bytes = assembled.front.size();
+  report->fronts = FrontPaths(output, encoding);
+  report->embedded = assembled.container_name.empty();
+  if (!report->embedded) {
+    report->container = os::Join(os::FolderOf(output), assembled.container_name);
+  }
+  report->front_bytes = assembled.FrontBytes();
   report->container_bytes = assembled.container.index().file_size;
   for (const container::Entry& entry : assembled.container.index().entries) {
     if (entry.kind == container::Kind::kBlob) report->blob_bytes += entry.stored_size;
@@ -91,11 +108,13 @@ void FillSizes(const Assembled& assembled, const model::FlatModel& flat, const s
 
 Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const std::string& model,
                             const std::string& output, const PackOptions& options) {
-  BCTX_RETURN_IF_ERROR(CheckOutput(model, output, options.force));
+  BCTX_RETURN_IF_ERROR(CheckForm(options.encoding, options.embed));
+  BCTX_RETURN_IF_ERROR(CheckOutput(model, output, options.encoding, options.force));
   if (options.progress) options.progress("reading", 0, 1);
   BCTX_ASSIGN_OR_RETURN(const model::FlatModel flat,
                         model::FlatModel::Load(model, model::LoadLimits{}));
   BCTX_RETURN_IF_ERROR(flat.CheckPackable().InFile(model));
+  if (options.embed) BCTX_RETURN_IF_ERROR(CheckEmbeddable(flat).InFile(model));
   BCTX_ASSIGN_OR_RETURN(Regions regions, FindRegions(flat, "default"));
   BCTX_ASSIGN_OR_RETURN(Compiled compiled,
                         CompileRegions(flat, &regions.regions, plugins, options));
@@ -123,7 +142,7 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
       const Assembled assembled,
       Assemble(flat, MakeParts(std::move(regions.regions), &compiled, model, options),
                StemOf(output), options));
-  FillSizes(assembled, flat, output, &report);
+  FillSizes(assembled, flat, output, options.encoding, &report);
   if (!options.dry_run) BCTX_RETURN_IF_ERROR(Commit(assembled, output, options.force));
   return report;
 }

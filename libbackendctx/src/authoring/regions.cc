@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/text.h"
 #include "fmt/format.h"
 #include "package/state.h"
+#include "scope/equal_values.h"
 #include "scope/partition.h"
 
 namespace backendctx::authoring {
@@ -80,8 +82,27 @@ Status Finish(const model::FlatModel& flat, manifest::Partition* partition) {
     return std::find(operands.begin(), operands.end(), input.name) == operands.end();
   });
   BCTX_ASSIGN_OR_RETURN(partition->structure_digest,
-                        package::PartitionDigest(flat, package::ToEncoded(*partition)));
+                        package::PartitionDigest(flat.view(), package::ToEncoded(*partition)));
   return OkStatus();
+}
+
+// Other names that a runtime may leave of a boundary value; those made inside are not looked for.
+void FillEqualValues(const scope::ValueClasses& classes, const model::GraphView& graph,
+                     const scope::Partition& span, manifest::Partition* partition) {
+  constexpr size_t kMostNames = 256;
+  std::set<std::string> inside;
+  for (const size_t node : span.nodes) {
+    inside.insert(graph.nodes[node].outputs.begin(), graph.nodes[node].outputs.end());
+  }
+  const auto fill = [&](manifest::BoundaryValue* value) {
+    if (value->role != manifest::ValueRole::kActivation) return;
+    value->equal_values = classes.EqualTo(value->name, kMostNames);
+    std::erase_if(value->equal_values, [&inside](const std::string& name) {
+      return inside.contains(name) || !base::IsCleanText(name);
+    });
+  };
+  for (manifest::BoundaryValue& input : partition->inputs) fill(&input);
+  for (manifest::BoundaryValue& output : partition->outputs) fill(&output);
 }
 
 // A manifest holds clean text only; a region that would have to name anything else stays as it is.
@@ -179,6 +200,8 @@ class GraphRegions {
       return OkStatus();
     }
     BCTX_RETURN_IF_ERROR(carried);
+    if (!classes_) classes_.emplace(flat_.view(), graph_);
+    FillEqualValues(*classes_, graph_, candidate->span, &region.partition);
     out_.taken.push_back({region.partition.id, graph_.path, candidate->attention.form,
                           candidate->attention.nodes.size(),
                           region.partition.structure_digest.Hex()});
@@ -198,6 +221,7 @@ class GraphRegions {
   const std::string& variant_;
   Regions& out_;
   std::vector<Candidate> candidates_;
+  std::optional<scope::ValueClasses> classes_;  // made when the first region is taken
 };
 
 // The paths of the graphs below the nodes of the region.

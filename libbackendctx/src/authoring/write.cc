@@ -1,9 +1,10 @@
 #include "authoring/write.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/bytes.h"
-#include "base/os/file.h"
 #include "crypto/dsse.h"
 #include "crypto/sha256.h"
 #include "fmt/format.h"
@@ -13,8 +14,6 @@
 
 namespace backendctx::authoring {
 namespace {
-
-constexpr uint64_t kFrontLimit = (1ull << 31) - 1;
 
 container::Item ItemOf(container::Kind kind, std::string bytes) {
   container::Item item;
@@ -31,8 +30,7 @@ manifest::Content ContentOf(manifest::ContentKind kind, const container::Item& i
 
 // Graphs, bodies, tensors, blobs, each by digest: the order of manifest and container.
 std::vector<container::Item> MakeContents(const model::FlatModel& flat, const std::string& stored,
-                                          const Parts& parts, const PackOptions& options,
-                                          manifest::Manifest* manifest) {
+                                          const Parts& parts, manifest::Manifest* manifest) {
   std::vector<container::Item> items;
   items.push_back(ItemOf(container::Kind::kGraph, stored));
   manifest->contents.push_back(ContentOf(manifest::ContentKind::kGraph, items.back()));
@@ -52,10 +50,6 @@ std::vector<container::Item> MakeContents(const model::FlatModel& flat, const st
   std::vector<container::Item> blobs;
   for (const std::string& blob : parts.blobs) {
     blobs.push_back(ItemOf(container::Kind::kBlob, blob));
-    if (options.compress_blobs) {
-      blobs.back().storage = container::Storage::kZstd;
-      blobs.back().zstd_level = options.zstd_level;
-    }
   }
   std::sort(blobs.begin(), blobs.end(),
             [](const auto& a, const auto& b) { return a.digest < b.digest; });
@@ -66,67 +60,115 @@ std::vector<container::Item> MakeContents(const model::FlatModel& flat, const st
   return items;
 }
 
-// The container that the front at `path` names, or nothing when it is no front of ours.
-std::string ContainerOf(const std::string& path) {
-  const Result<std::string> bytes = os::ReadFile(path, kFrontLimit);
-  if (!bytes) return "";
-  const Result<model::DecodedFront> front =
-      model::DecodeFront(base::AsBytes(*bytes), model::LoadLimits{});
-  return front && front->tag ? front->tag->container : "";
+using Partitions = std::vector<model::EncodedPartition>;
+
+// One front to be written.
+struct FrontDraft {
+  std::string name;
+  model::Encoding encoding = model::Encoding::kFunction;
+  Partitions partitions;
+  model::FrontPlan plan;
+};
+
+Result<std::string> BodyAmong(const std::vector<container::Item>& items, const Digest& digest) {
+  for (const container::Item& item : items) {
+    if (item.kind != container::Kind::kBody || item.digest != digest || !item.source) continue;
+    std::string bytes;
+    BCTX_RETURN_IF_ERROR(item.source([&bytes](std::span<const uint8_t> piece) {
+      bytes += base::AsText(piece);
+      return OkStatus();
+    }));
+    return bytes;
+  }
+  return Status(StatusCode::kMalformed, fmt::format("the package has no body {}", digest.Hex()));
 }
 
-std::string StemOf(const std::string& output) {
-  const std::string name = os::NameOf(output);
-  return name.substr(0, name.size() - std::string_view(".onnx").size());
+Result<std::vector<FrontDraft>> DraftFronts(const model::FlatModel& flat,
+                                            const manifest::Manifest& manifest,
+                                            const std::vector<container::Item>& items,
+                                            const std::string& stem, const Form& form) {
+  const auto bodies = [&items](const Digest& digest) { return BodyAmong(items, digest); };
+  std::vector<FrontDraft> drafts;
+  for (const std::string& name : FrontPaths(stem + ".onnx", form.encoding)) {
+    FrontDraft draft;
+    draft.name = name;
+    const bool is_flat = form.encoding == FrontEncoding::kMetadata || !drafts.empty();
+    draft.encoding = is_flat ? model::Encoding::kMetadata : model::Encoding::kFunction;
+    BCTX_ASSIGN_OR_RETURN(
+        draft.partitions,
+        package::FrontPartitions(manifest, form.variant, draft.encoding,
+                                 is_flat ? std::vector<std::string>() : form.prefer, bodies));
+    BCTX_ASSIGN_OR_RETURN(draft.plan, model::PlanFront(flat, draft.partitions, draft.encoding));
+    drafts.push_back(std::move(draft));
+  }
+  return drafts;
 }
 
-// Fronts of one package share the stem of its name: x.onnx, x.flat.onnx.
-bool IsNamedByAnotherFront(const std::string& container, const std::string& output) {
-  const std::string folder = os::FolderOf(output), stem = StemOf(output);
-  const Result<std::vector<std::string>> names = os::ListFolder(folder);
-  if (!names) return true;
-  return std::any_of(names->begin(), names->end(), [&](const std::string& name) {
-    return name != os::NameOf(output) && name.starts_with(stem) && name.ends_with(".onnx") &&
-           ContainerOf(os::Join(folder, name)) == container;
-  });
+void MakeRaw(container::Item* item) {
+  item->storage = container::Storage::kRaw;
+  item->detail.clear();
+  item->stored = nullptr;
 }
 
-// Is there already a complete container of this name? Its head then is the same, and so is the
-// rest.
-bool IsThere(const std::string& path, const container::Writer& writer) {
-  Result<os::File> file = os::File::Open(path);
-  if (!file) return false;
-  const Result<container::Reader> reader = container::Reader::Open(std::move(*file), {});
-  if (!reader || reader->index_digest() != writer.index_digest()) return false;
-  const auto& entries = reader->index().entries;
-  return reader->CheckGaps().ok() &&
-         std::all_of(entries.begin(), entries.end(), [&](const container::Entry& entry) {
-           return entry.storage == container::Storage::kAbsent || reader->Check(entry).ok();
-         });
+void Compress(const Compression& compression, container::Item* item) {
+  MakeRaw(item);
+  if (!compression.zstd) return;
+  item->storage = container::Storage::kZstd;
+  item->zstd_level = compression.level;
 }
 
-Status WriteContainer(const Assembled& assembled, const std::string& path) {
-  if (IsThere(path, assembled.container)) return OkStatus();
-  BCTX_ASSIGN_OR_RETURN(os::AtomicFile file,
-                        os::AtomicFile::Create(path, os::AtomicFile::kReplace));
-  BCTX_RETURN_IF_ERROR(assembled.container.Write(file.file()));
-  return file.Commit();
+// How each content is stored: what a front maps as it is, what an embedding front has not at all,
+// and the rest as compression says.
+void StoreContents(const std::vector<FrontDraft>& drafts, const Form& form,
+                   std::vector<container::Item>* items) {
+  std::map<Digest, std::string> inside;  // tensor -> its first initializer
+  std::set<Digest> mapped;
+  for (const FrontDraft& draft : drafts) {
+    for (const model::FrontTensor& tensor : draft.plan.tensors) {
+      if (form.embed) inside.emplace(tensor.digest, tensor.name);
+      if (!form.embed && tensor.is_mapped) mapped.insert(tensor.digest);
+    }
+  }
+  for (container::Item& item : *items) {
+    const bool is_tensor = item.kind == container::Kind::kTensor;
+    if (item.storage == container::Storage::kAbsent ||
+        (!is_tensor && item.kind != container::Kind::kBlob)) {
+      continue;
+    }
+    const auto initializer = is_tensor ? inside.find(item.digest) : inside.end();
+    if (initializer != inside.end()) {
+      MakeRaw(&item);
+      item.storage = container::Storage::kInline;
+      item.detail = initializer->second;
+    } else if (is_tensor && mapped.contains(item.digest)) {
+      MakeRaw(&item);
+    } else if (form.compression) {
+      Compress(*form.compression, &item);
+    } else if (item.storage == container::Storage::kInline) {
+      MakeRaw(&item);
+    }
+  }
 }
 
 }  // namespace
+
+uint64_t Assembled::FrontBytes() const {
+  uint64_t bytes = 0;
+  for (const FrontFile& front : fronts) bytes += front.bytes.size();
+  return bytes;
+}
 
 Result<Assembled> Assemble(const model::FlatModel& flat, Parts parts, const std::string& stem,
                            const PackOptions& options) {
   manifest::Manifest& manifest = parts.manifest;
   const std::string stored = flat.Stored();
-  std::vector<container::Item> contents = MakeContents(flat, stored, parts, options, &manifest);
+  std::vector<container::Item> contents = MakeContents(flat, stored, parts, &manifest);
   manifest.variants = {{"default", contents.front().digest, flat.graph_digest()}};
   const std::string manifest_bytes = manifest::Encode(manifest);
   BCTX_RETURN_IF_ERROR(manifest::Parse(base::AsBytes(manifest_bytes), manifest::Limits{}).status());
 
   std::vector<container::Item> items;
   items.push_back(ItemOf(container::Kind::kManifest, manifest_bytes));
-  const Digest manifest_digest = items.front().digest;
   if (options.key != nullptr) {
     crypto::Envelope envelope;
     envelope.payload_type = crypto::kManifestPayloadType;
@@ -134,62 +176,49 @@ Result<Assembled> Assemble(const model::FlatModel& flat, Parts parts, const std:
     items.push_back(ItemOf(container::Kind::kSignatures, manifest::EncodeEnvelope(envelope)));
   }
   std::move(contents.begin(), contents.end(), std::back_inserter(items));
-  BCTX_ASSIGN_OR_RETURN(container::Writer writer, container::Writer::Make(std::move(items)));
-
-  model::FrontTag tag;
-  tag.container = writer.FileName(stem);
-  tag.manifest = manifest_digest;
-  std::vector<model::EncodedPartition> partitions;
-  for (const manifest::Partition& partition : manifest.partitions) {
-    partitions.push_back(package::ToEncoded(partition));
-    if (partition.body) partitions.back().legal_body = parts.bodies.at(*partition.body);
-  }
-  BCTX_ASSIGN_OR_RETURN(std::string front, model::EncodeFront(flat, partitions, tag,
-                                                              package::LayoutOf(writer.index())));
-  return Assembled{std::move(front), std::move(writer), tag.container};
+  const Form form{.encoding = options.encoding,
+                  .embed = options.embed,
+                  .compression = options.compression,
+                  .prefer = {},
+                  .variant = "default"};
+  return Assemble(flat, manifest, std::move(items), stem, form);
 }
 
-Status CheckOutput(const std::string& input, const std::string& output, bool force) {
-  const std::string name = os::NameOf(output);
-  if (!name.ends_with(".onnx") || name == ".onnx") {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("output '{}' must be named NAME.onnx", output));
-  }
-  BCTX_RETURN_IF_ERROR(os::CheckPlainName(name).WithContext("output"));
-  const std::string folder = os::FolderOf(output);
-  if (!os::IsFolder(folder)) {
-    return Status(StatusCode::kIo, fmt::format("{}: no such folder", folder), {.file = folder});
-  }
-  if (!os::Exists(output)) return OkStatus();
-  const Result<std::string> from = os::RealPath(input), to = os::RealPath(output);
-  if (from && to && *from == *to) {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("output '{}' is the input; an input file is never modified", output));
-  }
-  if (force) return OkStatus();
+Status CheckForm(FrontEncoding encoding, bool embed) {
+  if (!embed || encoding == FrontEncoding::kFunction) return OkStatus();
   return Status(StatusCode::kInvalidArgument,
-                fmt::format("{}: exists already; --force replaces it", output), {.file = output});
+                "only a front in the function encoding can hold its container: found another "
+                "encoding together with embed");
 }
 
-Status Commit(const Assembled& assembled, const std::string& output, bool force) {
-  const std::string folder = os::FolderOf(output);
-  const std::string old_container = force ? ContainerOf(output) : "";
-  const std::string path = os::Join(folder, assembled.container_name);
-  const bool was_there = os::Exists(path);
-  BCTX_RETURN_IF_ERROR(WriteContainer(assembled, path));
-  const Status front = os::WriteFile(output, assembled.front,
-                                     force ? os::AtomicFile::kReplace : os::AtomicFile::kMustBeNew);
-  if (!front.ok()) {
-    if (!was_there) (void)os::RemoveFile(path);  // a failure leaves nothing behind
-    return front;
+Result<Assembled> Assemble(const model::FlatModel& flat, const manifest::Manifest& manifest,
+                           std::vector<container::Item> items, const std::string& stem,
+                           const Form& form) {
+  BCTX_RETURN_IF_ERROR(CheckForm(form.encoding, form.embed));
+  BCTX_ASSIGN_OR_RETURN(std::vector<FrontDraft> drafts,
+                        DraftFronts(flat, manifest, items, stem, form));
+  StoreContents(drafts, form, &items);
+  model::FrontTag tag;
+  tag.manifest = items.front().digest;
+  tag.variant = form.variant;
+  BCTX_ASSIGN_OR_RETURN(container::Writer writer, container::Writer::Make(std::move(items)));
+  tag.container = writer.FileName(form.embed ? package::kEmbeddedStem : stem);
+  std::string embedded;
+  if (form.embed) {
+    tag.embedded = drafts.front().plan.container_name;
+    BCTX_ASSIGN_OR_RETURN(embedded, writer.ToBytes());
   }
-  if (old_container.empty() || old_container == assembled.container_name) return OkStatus();
-  if (!os::CheckPlainName(old_container).ok() || !old_container.ends_with(".bctx") ||
-      !old_container.starts_with(StemOf(output) + "-") ||
-      IsNamedByAnotherFront(old_container, output)) {
-    return OkStatus();
+  std::vector<FrontFile> fronts;
+  for (FrontDraft& draft : drafts) {
+    tag.encoding = draft.encoding;
+    tag.prefer =
+        draft.encoding == model::Encoding::kFunction ? form.prefer : std::vector<std::string>();
+    BCTX_ASSIGN_OR_RETURN(std::string bytes, model::EncodeFront(flat, draft.partitions, tag,
+                                                                package::LayoutOf(writer.index()),
+                                                                form.embed ? &embedded : nullptr));
+    fronts.push_back({draft.name, std::move(bytes)});
   }
-  return os::RemoveFile(os::Join(folder, old_container));
+  return Assembled{std::move(fronts), std::move(writer), form.embed ? "" : tag.container};
 }
 
 }  // namespace backendctx::authoring

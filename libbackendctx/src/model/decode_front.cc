@@ -32,10 +32,14 @@ constexpr uint64_t kMaxBodyNodes = 10'000'000;  // of all bodies that are looked
 
 Status Malformed(const std::string& text) { return Status(StatusCode::kMalformed, text); }
 
-Status CheckExternal(ModelProto* model) {
-  return VisitTensors(model, [](TensorProto* tensor, const std::string& place) -> Status {
+// `container_file`: see DecodedFront.
+Status CheckExternal(ModelProto* model, std::string* container_file) {
+  return VisitTensors(model, [&](TensorProto* tensor, const std::string& place) -> Status {
     if (tensor->data_location() != TensorProto::EXTERNAL) return OkStatus();
-    return ParseExternalData(*tensor).status().WithContext(place);
+    const Result<ExternalData> external = ParseExternalData(*tensor);
+    if (!external) return external.status().WithContext(place);
+    if (external->location.ends_with(".bctx")) *container_file = external->location;
+    return OkStatus();
   });
 }
 
@@ -152,7 +156,7 @@ class Decoder {
 
   Result<DecodedFront> Run(std::span<const uint8_t> bytes) {
     BCTX_RETURN_IF_ERROR(ParseModel(bytes, limits_, &model_));
-    BCTX_RETURN_IF_ERROR(CheckExternal(&model_));
+    BCTX_RETURN_IF_ERROR(CheckExternal(&model_, &front_.container_file));
     BCTX_ASSIGN_OR_RETURN(front_.tag, FindTag(model_));
     BCTX_RETURN_IF_ERROR(functions_.Fill(model_, &front_));
     for (const FunctionProto& function : model_.functions()) {
@@ -177,10 +181,31 @@ class Decoder {
     if (!front_.calls.empty() && view_.Opset(kDomain) == 0) {
       return Malformed(fmt::format("found calls of domain {}, which is not imported", kDomain));
     }
+    if (front_.tag && front_.tag->encoding == Encoding::kMetadata) {
+      front_.view = std::make_shared<const ModelView>(std::move(view_));
+    }
+    if (front_.tag && !front_.tag->embedded.empty()) BCTX_RETURN_IF_ERROR(TakeContainer());
     return std::move(front_);
   }
 
  private:
+  Status TakeContainer() {
+    const std::string& name = front_.tag->embedded;
+    for (TensorProto& tensor : *model_.mutable_graph()->mutable_initializer()) {
+      if (tensor.name() != name) continue;
+      const bool is_bytes = tensor.data_type() == TensorProto::UINT8 && tensor.dims_size() == 1 &&
+                            tensor.has_raw_data() &&
+                            tensor.data_location() != TensorProto::EXTERNAL;
+      if (!is_bytes) break;
+      front_.container = std::move(*tensor.mutable_raw_data());
+      return OkStatus();
+    }
+    return Malformed(
+        fmt::format("initializer \"{}\": expected the embedded container, as UINT8 in "
+                    "raw data: a tool has removed or moved it",
+                    name));
+  }
+
   Status AddCall(const NodeProto& node, const GraphView& graph) {
     Call call;
     call.graph_path = graph.path;

@@ -28,6 +28,7 @@ using onnx::TensorProto;
 
 constexpr int64_t kFunctionsIr = 8;         // the first with model-local functions
 constexpr int64_t kFreeInitializersIr = 4;  // the first whose initializers need be no inputs
+constexpr char kContainerInitializer[] = "backendctx_container";
 constexpr uint64_t kModelBytes = (1ull << 31) - 1;
 
 struct Placed {
@@ -40,12 +41,13 @@ class FrontEncoder {
   FrontEncoder(const FlatModel::State& state, const FrontTag& tag, const Layout& layout)
       : state_(state), tag_(tag), layout_(layout), front_(state.stored) {}
 
-  Result<std::string> Run(const std::vector<EncodedPartition>& partitions) {
-    if (tag_.encoding == Encoding::kFunction) BCTX_RETURN_IF_ERROR(AddFunctions(partitions));
-    const int initializers = front_.graph().initializer_size();
-    BCTX_RETURN_IF_ERROR(HoistConstants(hoisted_, &front_));
-    if (front_.graph().initializer_size() > initializers) RaiseIr(kFreeInitializersIr);
+  // `container`: what is embedded; null: nothing is.
+  Result<std::string> Run(const std::vector<EncodedPartition>& partitions,
+                          const std::string* container) {
+    BCTX_RETURN_IF_ERROR(CheckEmbedded(container));
+    BCTX_RETURN_IF_ERROR(AddStructure(partitions));
     BCTX_RETURN_IF_ERROR(PlaceTensors());
+    if (container) AddContainer(*container);
     auto* property = front_.add_metadata_props();
     property->set_key(kFrontProperty);
     property->set_value(EncodeTag(tag_));
@@ -54,10 +56,78 @@ class FrontEncoder {
     return TooLarge();
   }
 
+  Result<FrontPlan> Plan(const std::vector<EncodedPartition>& partitions) {
+    FrontPlan plan;
+    plan.container_name = ContainerName();
+    BCTX_RETURN_IF_ERROR(AddStructure(partitions));
+    for (const TensorProto& tensor : front_.graph().initializer()) {
+      BCTX_ASSIGN_OR_RETURN(const std::optional<Replaced> replaced, ReadReplaced(tensor));
+      if (!replaced) continue;
+      plan.tensors.push_back(
+          {tensor.name(), replaced->digest, tensor.data_type() != TensorProto::STRING});
+    }
+    return plan;
+  }
+
  private:
-  static Status TooLarge() {
+  Status TooLarge() const {
     return Status(StatusCode::kResourceExhausted,
-                  fmt::format("front: found more than {} bytes that stay inside", kModelBytes));
+                  fmt::format("front: found more than {} bytes that stay inside{}", kModelBytes,
+                              tag_.embedded.empty() ? ""
+                                                    : "; without --embed the weights lie in a "
+                                                      "file beside it"));
+  }
+
+  // New among all names of values, so that branches can capture it too.
+  std::string ContainerName() const {
+    NameSet taken;
+    CollectNames(state_.stored.graph(), &taken);
+    std::string name = kContainerInitializer;
+    while (taken.count(name)) name += '_';
+    return name;
+  }
+
+  Status CheckEmbedded(const std::string* container) const {
+    if (!container) {
+      if (tag_.embedded.empty()) return OkStatus();
+      return Status(StatusCode::kInvalidArgument, "an embedded container has no bytes");
+    }
+    if (tag_.encoding == Encoding::kFunction && tag_.embedded == ContainerName()) return OkStatus();
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("embedded container: found initializer \"{}\", expected \"{}\" in the "
+                    "function encoding",
+                    tag_.embedded, ContainerName()));
+  }
+
+  // Everything but tensors' data.
+  Status AddStructure(const std::vector<EncodedPartition>& partitions) {
+    if (tag_.encoding == Encoding::kFunction) BCTX_RETURN_IF_ERROR(AddFunctions(partitions));
+    const int initializers = front_.graph().initializer_size();
+    BCTX_RETURN_IF_ERROR(HoistConstants(hoisted_, &front_));
+    if (front_.graph().initializer_size() > initializers || !tag_.embedded.empty()) {
+      RaiseIr(kFreeInitializersIr);
+    }
+    return OkStatus();
+  }
+
+  void AddContainer(const std::string& bytes) {
+    TensorProto* tensor = front_.mutable_graph()->add_initializer();
+    tensor->set_name(tag_.embedded);
+    tensor->set_data_type(TensorProto::UINT8);
+    tensor->add_dims(static_cast<int64_t>(bytes.size()));
+    tensor->set_raw_data(bytes);
+  }
+
+  // The call passes the container, so that tools that drop what nobody reads keep it; no node of
+  // the body reads it.
+  static void AddContainerInput(onnx::FunctionProto* function) {
+    NameSet taken(function->input().begin(), function->input().end());
+    taken.insert(function->output().begin(), function->output().end());
+    for (const NodeProto& node : function->node()) CollectNames(node, &taken);
+    std::string name = "container";
+    while (taken.count(name)) name += '_';
+    function->add_input(name);
   }
 
   void RaiseIr(int64_t version) {
@@ -74,6 +144,7 @@ class FrontEncoder {
                       fmt::format("function \"{}\": found twice or empty", partition.function));
       }
       BCTX_ASSIGN_OR_RETURN(Body body, BuildBody(state_, partition));
+      if (!tag_.embedded.empty()) AddContainerInput(&body.function);
       *front_.add_functions() = body.function;
       AddImportsOf(body.function);
       by_graph[partition.graph_path].push_back({&partition, std::move(body)});
@@ -168,6 +239,7 @@ class FrontEncoder {
     call.set_domain(kDomain);
     call.set_op_type(placed.partition->function);
     for (const std::string& operand : placed.body.operands) call.add_input(operand);
+    if (!tag_.embedded.empty()) call.add_input(tag_.embedded);
     for (const std::string& output : placed.partition->outputs) call.add_output(output);
     const auto attribute = [&call](const char* key, onnx::AttributeProto::AttributeType type) {
       onnx::AttributeProto* added = call.add_attribute();
@@ -276,7 +348,7 @@ class FrontEncoder {
       RemoveNotes(tensor);
       return OkStatus();
     }
-    if (is_top && tensor->data_type() != TensorProto::STRING) {
+    if (is_top && tensor->data_type() != TensorProto::STRING && tag_.embedded.empty()) {
       if (const auto placement = layout_(replaced->digest)) {
         return SetExternal(*placement, replaced->size, tensor);
       }
@@ -320,9 +392,20 @@ class FrontEncoder {
 
 Result<std::string> EncodeFront(const FlatModel& flat,
                                 const std::vector<EncodedPartition>& partitions,
-                                const FrontTag& tag, const Layout& layout) {
-  return Guarded("encoding a front",
-                 [&] { return FrontEncoder(flat.state(), tag, layout).Run(partitions); });
+                                const FrontTag& tag, const Layout& layout,
+                                const std::string* container) {
+  return Guarded("encoding a front", [&] {
+    return FrontEncoder(flat.state(), tag, layout).Run(partitions, container);
+  });
+}
+
+Result<FrontPlan> PlanFront(const FlatModel& flat, const std::vector<EncodedPartition>& partitions,
+                            Encoding encoding) {
+  FrontTag tag;
+  tag.encoding = encoding;
+  const Layout nowhere = [](const Digest&) { return std::optional<Placement>(); };
+  return Guarded("planning a front",
+                 [&] { return FrontEncoder(flat.state(), tag, nowhere).Plan(partitions); });
 }
 
 Result<std::vector<std::string>> CallOperands(const FlatModel& flat,

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "backendctx/digest.h"
 #include "backendctx/status.h"
 #include "model/flat_model.h"
+#include "model/graph_view.h"
 
 namespace backendctx::model {
 
@@ -26,11 +28,13 @@ enum class Encoding { kFunction, kMetadata };
 
 // What the metadata property says, as one short JSON object.
 struct FrontTag {
-  std::string container;  // plain file name
+  std::string container;  // plain file name; of an embedded one "embedded-<12 hex>.bctx"
   Digest manifest;        // of the manifest's bytes
   uint32_t encoder = kEncoderVersion;
   Encoding encoding = Encoding::kFunction;
   std::string variant = "default";
+  std::string embedded;             // the initializer that holds the container; empty: none does
+  std::vector<std::string> prefer;  // scopes whose partitions become functions first
 };
 
 // One partition as an encoding needs it. Node keys as in the manifest; inputs are activations,
@@ -61,9 +65,24 @@ Result<std::vector<std::string>> CallOperands(const FlatModel& flat,
 // Errors: InvalidArgument (a partition that is not closed, not convex or not of this graph),
 // Unimplemented (a construct that the function encoding cannot carry, named), ResourceExhausted (a
 // front beyond protobuf's limit). Bytes that stay inside are read through the flat model's sources.
+// `container`: the bytes of the container that tag.embedded holds, null when it is empty.
 Result<std::string> EncodeFront(const FlatModel& flat,
                                 const std::vector<EncodedPartition>& partitions,
-                                const FrontTag& tag, const Layout& layout);
+                                const FrontTag& tag, const Layout& layout,
+                                const std::string* container = nullptr);
+
+// What has to be known of a front before there is a container.
+struct FrontTensor {
+  std::string name;  // of an initializer of the main graph with 128 decoded bytes and more
+  Digest digest;
+  bool is_mapped = false;  // external data when the container has its bytes: strings are not
+};
+struct FrontPlan {
+  std::vector<FrontTensor> tensors;  // in the front's order
+  std::string container_name;        // of the initializer that would hold an embedded container
+};
+Result<FrontPlan> PlanFront(const FlatModel& flat, const std::vector<EncodedPartition>& partitions,
+                            Encoding encoding);
 
 // ---- reading ---------------------------------------------------------------------------------
 
@@ -97,6 +116,13 @@ struct DecodedFront {
   std::vector<std::string> model_functions;  // "domain::name" of the others
   int64_t ir_version = 0, opset = 0;         // opset of the default domain, 0: not imported
   uint64_t nodes = 0;                        // of the main graph and its subgraphs
+  // Of a front in the metadata encoding: its graphs, in which the manifest's partitions are looked
+  // for. What is external has neither bytes nor a digest in it, and no types are inferred.
+  std::shared_ptr<const ModelView> view;
+  std::string container;  // the embedded container's bytes, when the tag names an initializer
+  // A file of external data whose name is that of a container; without a tag, a front that has lost
+  // it. Empty: none.
+  std::string container_file;
 };
 
 // Errors: Malformed (no model, functions of ours that are recursive, twice there, overloaded or
@@ -104,6 +130,18 @@ struct DecodedFront {
 // external data of a wrong form), UnsafePath (a location), ResourceExhausted. What is wrong with
 // one call alone (its function is missing, its arity differs ...) is in Call::structure_digest.
 Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits);
+
+// The initializers of a front's main graph, for contents that are inline. Keeps the parsed front.
+class FrontInitializers {
+ public:
+  static Result<FrontInitializers> Parse(std::span<const uint8_t> front, const LoadLimits& limits);
+  // Decoded bytes; NotFound for a name that no initializer has, or one whose data are external.
+  Result<std::string> Read(const std::string& name) const;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
 
 // The body of a partition as a model of its own, typed where the flat graph's types are known: what
 // proofs run and plug-ins are handed. Its inputs are those of CallOperands, in the same order

@@ -41,23 +41,37 @@ Result<FrontTag> FromJson(const json& object) {
     return Malformed("found no number \"encoder\"");
   }
   tag.encoder = encoder->get<uint32_t>();
+  if (tag.encoder == 0) return Malformed("\"encoder\" is 0, expected 1 or more");
   BCTX_ASSIGN_OR_RETURN(const std::string encoding, Text(object, "encoding"));
   if (encoding != "function" && encoding != "metadata") {
     return Malformed("\"encoding\" is neither function nor metadata");
   }
   tag.encoding = encoding == "function" ? Encoding::kFunction : Encoding::kMetadata;
   BCTX_ASSIGN_OR_RETURN(tag.variant, Text(object, "variant"));
+  if (object.contains("embedded")) {
+    BCTX_ASSIGN_OR_RETURN(tag.embedded, Text(object, "embedded"));
+    if (tag.embedded.empty()) return Malformed("\"embedded\" is empty");
+  }
+  const auto prefer = object.find("prefer");
+  if (prefer == object.end()) return tag;
+  if (!prefer->is_array() || prefer->empty()) return Malformed("\"prefer\" is no list of names");
+  for (const json& name : *prefer) {
+    if (!name.is_string()) return Malformed("\"prefer\" is no list of names");
+    tag.prefer.push_back(name.get<std::string>());
+  }
   return tag;
 }
 
 }  // namespace
 
 std::string EncodeTag(const FrontTag& tag) {
-  const json object = {{"container", tag.container},
-                       {"encoder", tag.encoder},
-                       {"encoding", Name(tag.encoding)},
-                       {"manifest", tag.manifest.Hex()},
-                       {"variant", tag.variant}};
+  json object = {{"container", tag.container},
+                 {"encoder", tag.encoder},
+                 {"encoding", Name(tag.encoding)},
+                 {"manifest", tag.manifest.Hex()},
+                 {"variant", tag.variant}};
+  if (!tag.embedded.empty()) object["embedded"] = tag.embedded;
+  if (!tag.prefer.empty()) object["prefer"] = tag.prefer;
   return object.dump();  // members sorted by name
 }
 

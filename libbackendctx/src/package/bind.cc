@@ -1,8 +1,9 @@
 // Is what the front would run still what was compiled? Asked of each partition of the front, from
 // the front itself: tools that edit models keep our calls and change operands or bodies around
-// them.
+// them. In a flat front a partition is its nodes, found by what they make.
 
 #include <map>
+#include <set>
 
 #include "fmt/format.h"
 #include "package/state.h"
@@ -10,12 +11,19 @@
 namespace backendctx::package {
 namespace {
 
-std::string CompareOperands(const manifest::Partition& partition, const model::Call& call) {
-  if (call.operands.size() != partition.inputs.size()) {
+// `embedded`: the initializer that a call passes last; empty: none.
+std::string CompareOperands(const manifest::Partition& partition, const model::Call& call,
+                            const std::string& embedded) {
+  const size_t expected_count = partition.inputs.size() + (embedded.empty() ? 0 : 1);
+  if (call.operands.size() != expected_count) {
     return fmt::format("the call has {} operands, expected {}", call.operands.size(),
-                       partition.inputs.size());
+                       expected_count);
   }
-  for (size_t i = 0; i < call.operands.size(); ++i) {
+  if (!embedded.empty() && call.operands.back().name != embedded) {
+    return fmt::format("the last operand of the call is '{}', expected the container '{}'",
+                       call.operands.back().name, embedded);
+  }
+  for (size_t i = 0; i < partition.inputs.size(); ++i) {
     const int32_t found = call.operands[i].element_type,
                   expected = partition.inputs[i].element_type;
     if (found != 0 && expected != 0 && found != expected) {
@@ -26,22 +34,83 @@ std::string CompareOperands(const manifest::Partition& partition, const model::C
   return "";
 }
 
-std::string WhyStale(const manifest::Partition& partition, const model::Call& call) {
-  std::string reason = CompareOperands(partition, call);
+std::string WhyOther(const Digest& expected, const Result<Digest>& found, const char* where) {
+  if (!found) return found.error().message();
+  if (*found == expected) return "";
+  return fmt::format("the {} in the front has structure digest {}..., packed was {}...", where,
+                     found->Hex().substr(0, 12), expected.Hex().substr(0, 12));
+}
+
+std::string WhyStale(const manifest::Partition& partition, const model::Call& call,
+                     const std::string& embedded) {
+  std::string reason = CompareOperands(partition, call, embedded);
   if (!reason.empty()) return reason;
-  if (!call.structure_digest) return call.structure_digest.error().message();
-  const Digest& expected = partition.body_structure_digest.value_or(partition.structure_digest);
-  if (*call.structure_digest != expected) {
-    return fmt::format("the body in the front has structure digest {}..., packed was {}...",
-                       call.structure_digest->Hex().substr(0, 12), expected.Hex().substr(0, 12));
+  return WhyOther(partition.body_structure_digest.value_or(partition.structure_digest),
+                  call.structure_digest, "body");
+}
+
+// What the boundary says of its values against what the front says.
+std::string CompareTypes(const manifest::Partition& partition, const model::GraphView& graph) {
+  for (const manifest::BoundaryValue& input : partition.inputs) {
+    const std::optional<model::TensorInfo> constant = graph.Constant(input.name);
+    const model::ValueType* type = graph.Type(input.name);
+    const int32_t found = constant ? constant->element_type : type ? type->element_type : 0;
+    if (found == 0 || input.element_type == 0 || found == input.element_type) continue;
+    return fmt::format("value '{}' has element type {}, expected {}", input.name, found,
+                       input.element_type);
   }
   return "";
+}
+
+// A value that was only read inside and now is read outside: nothing that replaces the partition
+// would make it.
+std::string FindEscape(const manifest::Partition& partition, const model::GraphView& graph) {
+  std::set<size_t> members;
+  std::set<std::string> outputs;
+  for (const std::string& key : partition.nodes) members.insert(graph.producer.at(key));
+  for (const manifest::BoundaryValue& output : partition.outputs) outputs.insert(output.name);
+  for (const size_t member : members) {
+    for (const std::string& value : graph.nodes[member].outputs) {
+      if (value.empty() || outputs.contains(value)) continue;
+      bool is_read = graph.is_output.contains(value);
+      if (const auto readers = graph.consumers.find(value); readers != graph.consumers.end()) {
+        for (const size_t reader : readers->second) is_read |= !members.contains(reader);
+      }
+      if (is_read) return fmt::format("value '{}' is read outside of the partition", value);
+    }
+  }
+  return "";
+}
+
+std::string WhyStaleFlat(const manifest::Partition& partition, const model::ModelView& view,
+                         const std::map<std::string, const model::GraphView*>& graphs) {
+  const model::EncodedPartition encoded = ToEncoded(partition);
+  std::string reason =
+      WhyOther(partition.structure_digest, PartitionDigest(view, encoded), "subgraph");
+  if (!reason.empty()) return reason;
+  const model::GraphView& graph = *graphs.at(partition.graph_path);
+  reason = FindEscape(partition, graph);
+  return reason.empty() ? CompareTypes(partition, graph) : reason;
+}
+
+std::vector<Binding> BindFlat(const manifest::Manifest& manifest,
+                              const model::DecodedFront& front) {
+  std::map<std::string, const model::GraphView*> graphs;
+  for (const model::GraphView* graph : model::AllGraphs(*front.view)) graphs[graph->path] = graph;
+  std::vector<Binding> bindings;
+  for (const manifest::Partition& partition : manifest.partitions) {
+    bindings.push_back({partition.id, partition.variant == front.tag->variant
+                                          ? WhyStaleFlat(partition, *front.view, graphs)
+                                          : "the front is of another variant"});
+  }
+  return bindings;
 }
 
 }  // namespace
 
 Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
                                   const model::DecodedFront& front) {
+  if (front.view) return BindFlat(manifest, front);
   std::map<std::string, Binding> by_id;
   for (const manifest::Partition& partition : manifest.partitions) {
     by_id[partition.id] = {partition.id, "the front has no call of it"};
@@ -57,7 +126,7 @@ Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
                      .found = call.partition,
                      .expected = "a partition of the manifest"});
     }
-    const std::string reason = WhyStale(*partition, call);
+    const std::string reason = WhyStale(*partition, call, front.tag ? front.tag->embedded : "");
     // Every call of a partition must hold for the partition to hold.
     Binding& binding = by_id[partition->id];
     if (seen[partition->id]++ == 0 || !reason.empty()) binding.stale = reason;

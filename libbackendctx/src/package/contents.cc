@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "crypto/sha256.h"
 #include "fmt/format.h"
 #include "model/structure.h"
 #include "package/state.h"
@@ -42,9 +43,34 @@ Result<std::string> ReadContent(const Package::State& state, const Digest& diges
   if (entry == nullptr) {
     return Status(StatusCode::kNotFound, fmt::format("no content has digest {}", digest.Hex()));
   }
-  Result<std::string> bytes = state.reader->Read(*entry);
+  Result<std::string> bytes = ReadEntry(state, *entry);
   if (!bytes) return bytes.status().InFile(state.container_path);
   return bytes;
+}
+
+Result<std::string> ReadEntry(const Package::State& state, const container::Entry& entry) {
+  if (entry.storage != container::Storage::kInline) return state.reader->Read(entry);
+  if (!state.IsEmbedded()) {
+    return Status(
+        StatusCode::kNotFound,
+        fmt::format("tensor {}: is held by the front, as initializer '{}': open the front",
+                    entry.digest.Hex(), entry.detail));
+  }
+  std::call_once(state.parsed, [&state] {
+    state.initializers =
+        model::FrontInitializers::Parse(base::AsBytes(state.front), model::LoadLimits{});
+  });
+  BCTX_RETURN_IF_ERROR(state.initializers->status());
+  Result<std::string> read = (*state.initializers)->Read(entry.detail);
+  if (!read)
+    return Status(StatusCode::kMalformed, read.status().message(), {.field = entry.detail});
+  std::string bytes = std::move(read).value();
+  const Digest found = crypto::Sha256(base::AsBytes(bytes));
+  if (found == entry.digest && bytes.size() == entry.size) return bytes;
+  return Status(StatusCode::kCorrupt,
+                fmt::format("initializer '{}': found digest {}, expected {}", entry.detail,
+                            found.Hex(), entry.digest.Hex()),
+                {.field = entry.detail, .found = found.Hex(), .expected = entry.digest.Hex()});
 }
 
 Result<model::FlatModel> OpenGraph(const Package::State& state, const std::string& name) {
@@ -89,20 +115,26 @@ Result<model::EncodedPartition> WithBody(const Package::State& state,
                                          const manifest::Partition& partition) {
   model::EncodedPartition encoded = ToEncoded(partition);
   if (!partition.body) return encoded;
-  const container::Entry* entry = state.reader->Find(container::Kind::kBody, *partition.body);
-  if (entry == nullptr) {
-    return Status(StatusCode::kMalformed, fmt::format("partition {}: the container has no body {}",
-                                                      partition.id, partition.body->Hex()));
-  }
-  Result<std::string> body = state.reader->Read(*entry);
-  if (!body) return body.status().InFile(state.container_path);
+  Result<std::string> body = ReadBody(state, *partition.body);
+  if (!body) return body.status().WithContext("partition " + partition.id);
   encoded.legal_body = std::move(*body);
   return encoded;
 }
 
-Result<Digest> PartitionDigest(const model::FlatModel& flat,
+Result<std::string> ReadBody(const Package::State& state, const Digest& digest) {
+  const container::Entry* entry = state.reader->Find(container::Kind::kBody, digest);
+  if (entry == nullptr) {
+    return Status(StatusCode::kMalformed,
+                  fmt::format("the container has no body {}", digest.Hex()));
+  }
+  Result<std::string> body = state.reader->Read(*entry);
+  if (!body) return body.status().InFile(state.container_path);
+  return body;
+}
+
+Result<Digest> PartitionDigest(const model::ModelView& flat,
                                const model::EncodedPartition& partition) {
-  for (const model::GraphView* graph : model::AllGraphs(flat.view())) {
+  for (const model::GraphView* graph : model::AllGraphs(flat)) {
     if (graph->path != partition.graph_path) continue;
     model::Region region;
     region.activations = partition.activations;
@@ -116,7 +148,7 @@ Result<Digest> PartitionDigest(const model::FlatModel& flat,
       region.nodes.push_back(producer->second);
     }
     std::sort(region.nodes.begin(), region.nodes.end());
-    return model::StructureDigest(flat.view(), *graph, region);
+    return model::StructureDigest(flat, *graph, region);
   }
   return Status(StatusCode::kMalformed,
                 fmt::format("the model has no graph '{}'", partition.graph_path),

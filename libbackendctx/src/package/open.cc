@@ -3,6 +3,7 @@
 // so nothing that is read here can be exchanged without the front saying so.
 
 #include <array>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/os/file.h"
@@ -27,9 +28,12 @@ Result<bool> IsContainer(const os::File& file) {
 }
 
 // "STEM-<12 hex>.bctx": the twelve digits are the start of the index digest.
-Status CheckName(const std::string& name, const Digest& index_digest) {
+// That of an embedded container has a stem of its own too.
+Status CheckName(const std::string& name, const Digest& index_digest, bool is_embedded) {
   const std::string expected = "-" + index_digest.Hex().substr(0, 12) + ".bctx";
-  if (name.size() > expected.size() && name.ends_with(expected)) return OkStatus();
+  const bool has_stem =
+      is_embedded ? name == package::kEmbeddedStem + expected : name.size() > expected.size();
+  if (has_stem && name.ends_with(expected)) return OkStatus();
   return Status(StatusCode::kCorrupt,
                 fmt::format("{}: the container's head has digest {}..., which is not in its name",
                             name, index_digest.Hex().substr(0, 12)),
@@ -69,12 +73,26 @@ Status ReadContainer(os::File file, Package::State* state) {
   state->container_path = file.path();
   BCTX_ASSIGN_OR_RETURN(state->reader, container::Reader::Open(std::move(file), options));
   if (state->decoded && state->decoded->tag) {
-    BCTX_RETURN_IF_ERROR(CheckName(state->decoded->tag->container, state->reader->index_digest()));
+    BCTX_RETURN_IF_ERROR(CheckName(state->decoded->tag->container, state->reader->index_digest(),
+                                   state->IsEmbedded()));
   }
   BCTX_RETURN_IF_ERROR(ReadManifest(state));
   BCTX_ASSIGN_OR_RETURN(
       state->trust,
       package::CheckSignatures(*state->reader, state->manifest_bytes, state->options.trusted_keys));
+  return OkStatus();
+}
+
+// Only a front that holds the container can hold contents for it.
+Status CheckInline(const Package::State& state) {
+  if (state.IsEmbedded()) return OkStatus();
+  for (const container::Entry& entry : state.reader->index().entries) {
+    if (entry.storage != container::Storage::kInline) continue;
+    return Status(StatusCode::kMalformed,
+                  fmt::format("tensor {} is inline, but the container is not embedded in a front",
+                              entry.digest.Hex()),
+                  {.field = "storage", .found = "inline", .expected = "a content of its own"});
+  }
   return OkStatus();
 }
 
@@ -92,10 +110,13 @@ Status OpenFront(const std::string& path, Package::State* state) {
         {.field = model::kFrontProperty, .found = "nothing", .expected = "a front tag"});
   }
   state->front = std::move(bytes);
-  Result<os::File> file = os::OpenBeside(path, state->decoded->tag->container);
+  Result<os::File> file = state->IsEmbedded()
+                              ? os::FileOfBytes(std::exchange(state->decoded->container, {}), path)
+                              : os::OpenBeside(path, state->decoded->tag->container);
   if (!file) return file.status().WithContext("the front's container");
   BCTX_RETURN_IF_ERROR(
       ReadContainer(std::move(file).value(), state).InFile(state->decoded->tag->container));
+  BCTX_RETURN_IF_ERROR(CheckInline(*state));
   const std::string& variant = state->decoded->tag->variant;
   if (state->manifest.FindVariant(variant) == nullptr) {
     return Status(
@@ -133,6 +154,10 @@ const Digest& Package::container_digest() const {
 std::string Package::encoding() const {
   if (!state_->decoded || !state_->decoded->tag) return "";
   return state_->decoded->tag->encoding == model::Encoding::kFunction ? "function" : "metadata";
+}
+bool Package::is_embedded() const { return state_->IsEmbedded(); }
+uint64_t Package::container_size() const {
+  return state_->reader ? state_->reader->index().file_size : 0;
 }
 int64_t Package::opset() const { return state_->decoded ? state_->decoded->opset : 0; }
 int64_t Package::ir_version() const { return state_->decoded ? state_->decoded->ir_version : 0; }

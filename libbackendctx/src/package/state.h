@@ -1,7 +1,9 @@
 // What an opened package holds. Immutable once Open has returned.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +27,11 @@ struct Package::State {
   Digest manifest_digest;
   Trust trust;
   std::vector<Binding> bindings;
+  // Of an embedded container, whose inline contents they are; parsed when first asked for.
+  mutable std::once_flag parsed;
+  mutable std::optional<Result<model::FrontInitializers>> initializers;
+
+  bool IsEmbedded() const { return decoded && decoded->tag && !decoded->tag->embedded.empty(); }
 
   // The tag of the front, or what a bare container's front would say.
   std::string VariantName() const {
@@ -35,6 +42,9 @@ struct Package::State {
 
 namespace package {
 
+// Stem of the name of a container that is in no file of its own: the same wherever the front goes.
+inline constexpr char kEmbeddedStem[] = "embedded";
+
 // The index's kind of a manifest's content.
 container::Kind KindOf(manifest::ContentKind kind);
 
@@ -42,13 +52,15 @@ container::Kind KindOf(manifest::ContentKind kind);
 const container::Entry* FindContent(const Package::State& state, const Digest& digest);
 
 Result<std::string> ReadContent(const Package::State& state, const Digest& digest);
+// The decoded bytes of an entry, wherever they are; compared with its digest.
+Result<std::string> ReadEntry(const Package::State& state, const container::Entry& entry);
 
 // The flat graph of a variant, tensors read from the container when they are asked for. The state
 // must outlive it.
 Result<model::FlatModel> OpenGraph(const Package::State& state, const std::string& variant);
 
-// One binding for each partition of the front's variant; Malformed when a call of ours names a
-// partition that the manifest does not have.
+// One binding for each partition, by the front's encoding: by its calls, or by the nodes of its
+// flat graph. Malformed when a call of ours names a partition that the manifest does not have.
 Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
                                   const model::DecodedFront& front);
 
@@ -59,11 +71,24 @@ model::EncodedPartition ToEncoded(const manifest::Partition& partition);
 Result<model::EncodedPartition> WithBody(const Package::State& state,
                                          const manifest::Partition& partition);
 
+// A body of the package by its digest.
+Result<std::string> ReadBody(const Package::State& state, const Digest& digest);
+using BodyLookup = std::function<Result<std::string>(const Digest&)>;
+
+// The partitions of a variant that a front of this encoding carries, in the manifest's order. Where
+// some overlap, functions carry those of the preferred scopes, then those that the manifest has
+// first, with their legalised bodies. NotFound: a scope that the manifest does not have.
+Result<std::vector<model::EncodedPartition>> FrontPartitions(const manifest::Manifest& manifest,
+                                                             const std::string& variant,
+                                                             model::Encoding encoding,
+                                                             const std::vector<std::string>& prefer,
+                                                             const BodyLookup& bodies);
+
 // Every tensor of the model that a container would hold, in the order of the graphs.
 std::vector<weights::TensorUse> TensorUses(const model::FlatModel& flat);
 
 // The structure digest of a partition, computed from the flat graph.
-Result<Digest> PartitionDigest(const model::FlatModel& flat,
+Result<Digest> PartitionDigest(const model::ModelView& flat,
                                const model::EncodedPartition& partition);
 
 // Where the encoder finds tensors: raw tensor entries of the index.

@@ -6,9 +6,14 @@
 // read.
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
 
 #include "base/bytes.h"
+#include "base/os/file.h"
 #include "fmt/format.h"
+#include "model/compare_front.h"
 #include "model/front.h"
 #include "model/legalize.h"
 #include "package/state.h"
@@ -19,7 +24,9 @@ namespace {
 // What model calls an invalid argument (a partition that is not closed or not convex) is what the
 // package claims, not what our caller asked for.
 Status AsClaim(const Status& status) {
-  if (status.code() != StatusCode::kInvalidArgument) return status;
+  if (status.code() != StatusCode::kInvalidArgument && status.code() != StatusCode::kNotFound) {
+    return status;
+  }
   return Status(StatusCode::kMalformed, status.message(), status.detail());
 }
 
@@ -88,7 +95,7 @@ class Verifier {
   Status CheckPartition(const manifest::Partition& partition, const model::FlatModel& flat) const {
     BCTX_RETURN_IF_ERROR(
         CheckDigest(partition, "structure_digest", partition.structure_digest,
-                    package::PartitionDigest(flat, package::ToEncoded(partition))));
+                    package::PartitionDigest(flat.view(), package::ToEncoded(partition))));
     if (!partition.body) return OkStatus();
     const Result<model::EncodedPartition> encoded = package::WithBody(state_, partition);
     if (!encoded) return encoded.status();
@@ -109,23 +116,56 @@ class Verifier {
   void CheckFront() {
     if (state_.front_path.empty()) return;
     if (!flat_) return;  // the graph's own check has failed already
-    Add("front", CompareFront().InFile(state_.front_path), "made again from the contents: equal");
+    const uint32_t encoder = state_.decoded->tag->encoder;
+    Add("front", CompareFront().InFile(state_.front_path),
+        encoder == model::kEncoderVersion
+            ? "made again from the contents: equal"
+            : fmt::format("of encoder {}: field by field what the contents give", encoder));
+  }
+
+  // A front of another encoder's version cannot be made again: it is taken apart instead.
+  Status CompareFields(const model::FrontTag& tag) const {
+    std::set<std::string> partitions;
+    for (const manifest::Partition& partition : state_.manifest.partitions) {
+      if (partition.variant != tag.variant) continue;
+      if (partition.body) {
+        return Status(
+            StatusCode::kUnsupportedVersion,
+            fmt::format("the front was made by encoder {}, and partition {} has a body of "
+                        "its own: this version checks such fronts of encoder {}",
+                        tag.encoder, partition.id, model::kEncoderVersion));
+      }
+      partitions.insert(partition.id);
+    }
+    std::map<std::pair<uint64_t, uint64_t>, Digest> places;
+    for (const container::Entry& entry : state_.reader->index().entries) {
+      if (entry.kind == container::Kind::kTensor && entry.storage == container::Storage::kRaw) {
+        places[{entry.offset, entry.size}] = entry.digest;
+      }
+    }
+    return model::CompareFront(
+        *flat_, base::AsBytes(state_.front), tag, partitions,
+        [&places](const model::Placement& placement) -> std::optional<Digest> {
+          const auto found = places.find({placement.offset, placement.length});
+          if (found == places.end()) return std::nullopt;
+          return found->second;
+        });
   }
 
   Status CompareFront() const {
     const model::FrontTag& tag = *state_.decoded->tag;
-    if (tag.encoder != model::kEncoderVersion) {
-      return Status(StatusCode::kUnsupportedVersion,
-                    fmt::format("the front was made by encoder {}, this version checks encoder {}",
-                                tag.encoder, model::kEncoderVersion));
-    }
-    std::vector<model::EncodedPartition> partitions;
-    for (const manifest::Partition& partition : state_.manifest.partitions) {
-      if (partition.variant != tag.variant) continue;
-      BCTX_ASSIGN_OR_RETURN(partitions.emplace_back(), package::WithBody(state_, partition));
+    if (tag.encoder != model::kEncoderVersion) return CompareFields(tag);
+    const auto partitions = package::FrontPartitions(
+        state_.manifest, tag.variant, tag.encoding, tag.prefer,
+        [this](const Digest& body) { return package::ReadBody(state_, body); });
+    if (!partitions) return AsClaim(partitions.status());
+    std::string container;
+    if (state_.IsEmbedded()) {
+      BCTX_ASSIGN_OR_RETURN(container, os::ReadAll(state_.reader->file(), UINT64_MAX));
     }
     const Result<std::string> encoded =
-        model::EncodeFront(*flat_, partitions, tag, package::LayoutOf(state_.reader->index()));
+        model::EncodeFront(*flat_, *partitions, tag, package::LayoutOf(state_.reader->index()),
+                           state_.IsEmbedded() ? &container : nullptr);
     if (!encoded) return AsClaim(encoded.status());
     const std::string& made = *encoded;
     if (made == state_.front) return OkStatus();
@@ -149,7 +189,9 @@ class Verifier {
     for (const container::Entry& entry : entries) total += entry.stored_size;
     Status status;
     for (const container::Entry& entry : entries) {
-      if (entry.storage != container::Storage::kAbsent && status.ok()) {
+      if (entry.storage == container::Storage::kInline && status.ok()) {
+        status = package::ReadEntry(state_, entry).status();
+      } else if (entry.storage != container::Storage::kAbsent && status.ok()) {
         status = state_.reader->Check(entry);
       }
       done += entry.stored_size;
@@ -210,7 +252,20 @@ class Verifier {
 VerifyReport Package::Verify(const VerifyOptions& options) const {
   if (!has_container()) {
     VerifyReport report;
-    report.checks.push_back({"package", "a plain ONNX model: there is nothing to verify", true});
+    const std::string& lost = state_->decoded ? state_->decoded->container_file : "";
+    if (lost.empty()) {
+      report.checks.push_back({"package", "a plain ONNX model: there is nothing to verify", true});
+      return report;
+    }
+    // A flat front without its property is a model that runs; sound as a package it is not.
+    report.first_error =
+        Status(StatusCode::kCorrupt,
+               fmt::format(
+                   "the model's weights lie in {}, but its property {} is not there: it was edited "
+                   "by a tool that drops metadata",
+                   lost, model::kFrontProperty),
+               {.file = state_->front_path, .field = model::kFrontProperty, .found = "nothing"});
+    report.checks.push_back({"package", report.first_error.message(), false});
     return report;
   }
   return Verifier(*state_, options).Run();

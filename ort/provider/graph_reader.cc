@@ -111,6 +111,23 @@ Result<std::vector<Port>> GraphReader::Outputs(const OrtNode* node) const {
   return ToPorts(infos);
 }
 
+Result<std::vector<Port>> GraphReader::ImplicitInputs(const OrtNode* node) const {
+  size_t count = 0;
+  BCTX_RETURN_IF_ERROR(Check(api_.Node_GetNumImplicitInputs(node, &count)));
+  std::vector<const OrtValueInfo*> infos(count);
+  if (count == 0) return std::vector<Port>();
+  BCTX_RETURN_IF_ERROR(Check(api_.Node_GetImplicitInputs(node, infos.data(), count)));
+  return ToPorts(infos);
+}
+
+Result<std::vector<Port>> GraphReader::GraphOutputs(const OrtGraph* graph) const {
+  size_t count = 0;
+  BCTX_RETURN_IF_ERROR(Check(api_.Graph_GetNumOutputs(graph, &count)));
+  std::vector<const OrtValueInfo*> infos(count);
+  BCTX_RETURN_IF_ERROR(Check(api_.Graph_GetOutputs(graph, infos.data(), count)));
+  return ToPorts(infos);
+}
+
 Result<TensorType> GraphReader::Type(const OrtValueInfo* value) const {
   TensorType type;
   const OrtTypeInfo* info = nullptr;

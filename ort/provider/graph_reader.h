@@ -46,6 +46,9 @@ class GraphReader {
   Result<std::optional<std::string>> Text(const OrtNode* node, const char* attribute) const;
   Result<std::vector<Port>> Inputs(const OrtNode* node) const;
   Result<std::vector<Port>> Outputs(const OrtNode* node) const;
+  // What the node's subgraphs read of the graph that the node is in.
+  Result<std::vector<Port>> ImplicitInputs(const OrtNode* node) const;
+  Result<std::vector<Port>> GraphOutputs(const OrtGraph* graph) const;
 
   Result<TensorType> Type(const OrtValueInfo* value) const;
   Result<bool> IsConstant(const OrtValueInfo* value) const;

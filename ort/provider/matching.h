@@ -30,6 +30,8 @@ struct CallPorts {
 };
 
 // Why the call may not be replaced by `context`; empty: it may. The front's body is not looked at.
+// A constant that the runtime has folded away, so that its port has no info, is no reason: what it
+// was is a part of what was compiled. One that the code wants passed is.
 Result<std::string> WhyStale(const GraphReader& reader, const CallPorts& call,
                              const manifest::Partition& partition, const manifest::Context& context,
                              const WeightIndex& weights);

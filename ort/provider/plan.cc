@@ -1,11 +1,13 @@
 #include "provider/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "base/os/library.h"
 #include "model/front_tag.h"
@@ -68,6 +70,26 @@ Status CheckBackendOptions(const ProviderOptions& options) {
       fmt::format("{}: is not known; backend {} takes no options when it runs", option, backend));
 }
 
+// Names that neither a driver nor the package has are slips of the pen: they would prefer nothing.
+Status CheckBackendNames(const ProviderOptions& options, const Package* package) {
+  if (options.backends.empty()) return OkStatus();
+  std::set<std::string> known;
+  for (const Plugin& driver : Drivers().plugins) known.insert(driver.backend());
+  if (package != nullptr) {
+    for (const manifest::Context& context : package->manifest().contexts) {
+      known.insert(context.backend);
+    }
+  }
+  for (const std::string& name : options.backends) {
+    if (known.count(name)) continue;
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("provider option backends: there is no backend {}; known are {}", name,
+                    known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
+  }
+  return OkStatus();
+}
+
 Status CheckAliases(const ProviderOptions& options, const Package& package) {
   if (!options.in_place_aliases || package.manifest().aliases.empty()) return OkStatus();
   const manifest::Alias& alias = package.manifest().aliases.front();
@@ -110,6 +132,11 @@ Status OpenPackage(const ProviderOptions& options, const ModelFacts& model, Plan
   const bool is_file = IsFile(model.path);
   if (!is_file && (model.path.empty() || options.full_integrity)) {
     plan->declined = "the model was loaded from bytes: its body cannot be checked";
+    return OkStatus();
+  }
+  BCTX_ASSIGN_OR_RETURN(const model::FrontTag tag, model::ParseTag(*model.tag));
+  if (!is_file && !tag.embedded.empty()) {
+    plan->declined = "the model was loaded from bytes, and its container is inside them";
     return OkStatus();
   }
   const std::string folder = std::filesystem::path(model.path).parent_path();
@@ -157,19 +184,19 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   plan.policy.require_proof = options.require_proof;
   if (!model.tag) {
     plan.declined = "the model has no property backendctx.front, which names the package";
-    return plan;
+  } else {
+    BCTX_RETURN_IF_ERROR(OpenPackage(options, model, &plan));
   }
-  BCTX_RETURN_IF_ERROR(OpenPackage(options, model, &plan));
+  BCTX_RETURN_IF_ERROR(CheckBackendNames(options, plan.package ? &*plan.package : nullptr));
   if (!plan.package) return plan;
   const plugin::Found& drivers = Drivers();
   plan.left_out_plugins = drivers.left_out;
   BCTX_ASSIGN_OR_RETURN(plan.selection, package::SelectAndLoad(*plan.package, plan.profile,
                                                                plan.policy, drivers.plugins));
   plan.weights.emplace(*plan.package);
-  // A bare container has no encoding; without calls nothing is claimed then.
-  if (plan.package->encoding() == "metadata") {
-    plan.declined = fmt::format("the front has encoding {}, of which this version claims nothing",
-                                plan.package->encoding());
+  BCTX_ASSIGN_OR_RETURN(const model::FrontTag tag, model::ParseTag(*model.tag));
+  if (tag.encoding == model::Encoding::kMetadata) {
+    BCTX_ASSIGN_OR_RETURN(plan.flat, package::FlatFront::Make(*plan.package));
   }
   return plan;
 }

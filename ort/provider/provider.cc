@@ -16,7 +16,7 @@ constexpr char kVendor[] = "BackendContext";
 constexpr uint32_t kVendorId = 0;  // no device of ours
 
 struct Provider : OrtEp {
-  Provider(const Apis& used, Result<ProviderOptions> options, const OrtLogger* logger);
+  Provider(const Apis& used, const Result<KeyValues>& entries, const OrtLogger* logger);
   const Apis apis;
   ProviderSession session;
 };
@@ -48,9 +48,9 @@ OrtStatus* ORT_API_CALL GetCapability(OrtEp* ep, const OrtGraph* graph,
   return Guarded(*provider->apis.ort, [&]() -> OrtStatus* {
     OrtNodeFusionOptions options{};
     options.ort_version_supported = kApiVersion;
-    for (const OrtNode* node : provider->session.Claim(graph)) {
-      OrtStatus* const status =
-          provider->apis.ep->EpGraphSupportInfo_AddNodesToFuse(info, &node, 1, &options);
+    for (const std::vector<const OrtNode*>& nodes : provider->session.Claim(graph)) {
+      OrtStatus* const status = provider->apis.ep->EpGraphSupportInfo_AddNodesToFuse(
+          info, nodes.data(), nodes.size(), &options);
       if (status != nullptr) return status;
     }
     return nullptr;
@@ -91,8 +91,19 @@ OrtStatus* ORT_API_CALL OnRunStart(OrtEp* ep, const OrtRunOptions*) noexcept {
   });
 }
 
-Provider::Provider(const Apis& used, Result<ProviderOptions> options, const OrtLogger* logger)
-    : OrtEp{}, apis(used), session(used, std::move(options), logger) {
+// Options that are wrong are kept for Compile: an error from CreateEp would be answered with a
+// session without this provider. The report is written all the same.
+std::string ReportPath(const Result<KeyValues>& entries) {
+  if (!entries) return "";
+  const auto report = entries->find("report");
+  return report != entries->end() ? report->second : "";
+}
+
+Provider::Provider(const Apis& used, const Result<KeyValues>& entries, const OrtLogger* logger)
+    : OrtEp{},
+      apis(used),
+      session(used, entries ? ParseOptions(*entries) : entries.status(), ReportPath(entries),
+              logger) {
   ort_version_supported = kApiVersion;
   OrtEp::GetName = ort::GetName;
   OrtEp::GetCapability = ort::GetCapability;
@@ -136,20 +147,18 @@ Result<KeyValues> ReadEntries(const OrtApi& api, const OrtSessionOptions* option
   return entries;
 }
 
-Result<ProviderOptions> ReadOptions(const OrtApi& api, const OrtSessionOptions* options) {
+Result<KeyValues> ReadOwnEntries(const OrtApi& api, const OrtSessionOptions* options) {
   BCTX_ASSIGN_OR_RETURN(const KeyValues entries, ReadEntries(api, options));
-  return ParseOptions(OwnEntries(entries, kName));
+  return OwnEntries(entries, kName);
 }
 
-// Options that are wrong are kept for Compile: an error from here would be answered with a session
-// without this provider.
 OrtStatus* ORT_API_CALL CreateEp(OrtEpFactory* factory, const OrtHardwareDevice* const*,
                                  const OrtKeyValuePairs* const*, size_t,
                                  const OrtSessionOptions* options, const OrtLogger* logger,
                                  OrtEp** ep) noexcept {
   const Apis& apis = static_cast<Factory*>(factory)->apis;
   return Guarded(*apis.ort, [&]() -> OrtStatus* {
-    *ep = new Provider(apis, ReadOptions(*apis.ort, options), logger);
+    *ep = new Provider(apis, ReadOwnEntries(*apis.ort, options), logger);
     return nullptr;
   });
 }

@@ -18,11 +18,11 @@ constexpr char kPartition[] = "partition";  // attribute of a call
 std::vector<int> Positions(const std::vector<Port>& wanted, const std::vector<Port>& ports) {
   std::map<std::string, int> at;
   for (size_t i = 0; i < ports.size(); ++i) {
-    if (ports[i].info != nullptr) at.emplace(ports[i].name, static_cast<int>(i));
+    if (!ports[i].name.empty()) at.emplace(ports[i].name, static_cast<int>(i));
   }
   std::vector<int> positions;
   for (const Port& port : wanted) {
-    const auto it = port.info != nullptr ? at.find(port.name) : at.end();
+    const auto it = !port.name.empty() ? at.find(port.name) : at.end();
     positions.push_back(it != at.end() ? it->second : -1);
   }
   return positions;
@@ -31,18 +31,22 @@ std::vector<int> Positions(const std::vector<Port>& wanted, const std::vector<Po
 }  // namespace
 
 ProviderSession::ProviderSession(const Apis& apis, Result<ProviderOptions> options,
-                                 const OrtLogger* logger)
-    : apis_(apis), reader_(*apis.ort), options_(std::move(options)), logger_(logger) {
+                                 std::string report, const OrtLogger* logger)
+    : apis_(apis),
+      reader_(*apis.ort),
+      options_(std::move(options)),
+      report_(std::move(report)),
+      logger_(logger) {
   observed_.runtime = apis.version;
 }
 
 // Reads the package and loads what is chosen, when the first graph is seen.
 Status ProviderSession::Prepare(const OrtGraph* graph) {
-  BCTX_RETURN_IF_ERROR(options_.status());
   ModelFacts model;
   BCTX_ASSIGN_OR_RETURN(model.path, reader_.ModelPath(graph));
-  BCTX_ASSIGN_OR_RETURN(model.tag, reader_.Property(graph, model::kFrontProperty));
   observed_.model = model.path;
+  BCTX_RETURN_IF_ERROR(options_.status());
+  BCTX_ASSIGN_OR_RETURN(model.tag, reader_.Property(graph, model::kFrontProperty));
   BCTX_ASSIGN_OR_RETURN(plan_, MakePlan(*options_, model));
   if (!options_->strict || !plan_->package) return OkStatus();
   return CheckStrict();
@@ -57,38 +61,38 @@ Status ProviderSession::CheckStrict() const {
                 fmt::format("strict: partitions would run interpreted: {}", why));
 }
 
-std::vector<const OrtNode*> ProviderSession::Claim(const OrtGraph* graph) {
+std::vector<std::vector<const OrtNode*>> ProviderSession::Claim(const OrtGraph* graph) {
   if (!prepared_) {
     prepared_ = true;
     fatal_ = Prepare(graph);
   }
-  std::vector<const OrtNode*> claimed;
+  NodeSets claimed;
   if (fatal_.ok()) {
-    Result<std::vector<const OrtNode*>> calls = ClaimCalls(graph);
-    if (calls) {
-      claimed = std::move(*calls);
+    Result<NodeSets> found = plan_->flat ? ClaimRegions(graph) : ClaimCalls(graph);
+    if (found) {
+      claimed = std::move(*found);
     } else {
-      fatal_ = calls.status();
+      fatal_ = found.status();
     }
   }
   if (!fatal_.ok()) {
     observed_.error = fatal_.message();
-    Result<std::vector<const OrtNode*>> any = AnyNode(graph);
-    claimed = any ? std::move(*any) : std::vector<const OrtNode*>();
+    Result<NodeSets> any = AnyNode(graph);
+    claimed = any ? std::move(*any) : NodeSets();
   }
   WriteReport();
   if (fatal_.ok() && plan_ && plan_->selection.loaded.empty()) Finish();
   return claimed;
 }
 
-Result<std::vector<const OrtNode*>> ProviderSession::ClaimCalls(const OrtGraph* graph) {
+Result<ProviderSession::NodeSets> ProviderSession::ClaimCalls(const OrtGraph* graph) {
   BCTX_ASSIGN_OR_RETURN(const std::vector<const OrtNode*> nodes, reader_.Nodes(graph));
-  std::vector<const OrtNode*> claimed;
+  NodeSets claimed;
   for (const OrtNode* node : nodes) {
     BCTX_ASSIGN_OR_RETURN(const std::string domain, reader_.Domain(node));
     if (domain != model::kDomain) continue;
     BCTX_ASSIGN_OR_RETURN(const bool is_claimed, Consider(node));
-    if (is_claimed) claimed.push_back(node);
+    if (is_claimed) claimed.push_back({node});
   }
   return claimed;
 }
@@ -122,6 +126,8 @@ Result<std::string> ProviderSession::WhyNot(const OrtNode* node, const std::stri
   } else {
     CallPorts ports;
     BCTX_ASSIGN_OR_RETURN(ports.inputs, reader_.Inputs(node));
+    // An embedded container is passed last and is no operand of the code.
+    if (plan_->package->is_embedded() && !ports.inputs.empty()) ports.inputs.pop_back();
     BCTX_ASSIGN_OR_RETURN(ports.outputs, reader_.Outputs(node));
     BCTX_ASSIGN_OR_RETURN(
         why, WhyStale(reader_, ports, *loaded->partition, *loaded->context, *plan_->weights));
@@ -159,23 +165,24 @@ void ProviderSession::Note(const OrtNode* node, const std::string& partition,
 }
 
 // A node whose Compile will fail: one of ours, else the first without subgraphs, else the first.
-Result<std::vector<const OrtNode*>> ProviderSession::AnyNode(const OrtGraph* graph) const {
+Result<ProviderSession::NodeSets> ProviderSession::AnyNode(const OrtGraph* graph) const {
   BCTX_ASSIGN_OR_RETURN(const std::vector<const OrtNode*> nodes, reader_.Nodes(graph));
   const OrtNode* chosen = nullptr;
   for (const OrtNode* node : nodes) {
     BCTX_ASSIGN_OR_RETURN(const std::string domain, reader_.Domain(node));
     BCTX_ASSIGN_OR_RETURN(const size_t subgraphs, reader_.SubgraphCount(node));
-    if (domain == model::kDomain) return std::vector<const OrtNode*>{node};
+    if (domain == model::kDomain) return NodeSets{{node}};
     if (chosen == nullptr && subgraphs == 0) chosen = node;
   }
   if (chosen == nullptr && !nodes.empty()) chosen = nodes.front();
-  return chosen != nullptr ? std::vector<const OrtNode*>{chosen} : std::vector<const OrtNode*>();
+  return chosen != nullptr ? NodeSets{{chosen}} : NodeSets();
 }
 
 Result<std::unique_ptr<KernelNode>> ProviderSession::Compile(const OrtGraph* graph,
                                                              const OrtNode* fused) {
   BCTX_RETURN_IF_ERROR(fatal_);
   BCTX_ASSIGN_OR_RETURN(const std::vector<const OrtNode*> nodes, reader_.Nodes(graph));
+  if (plan_ && plan_->flat) return CompileRegion(nodes, fused);
   if (nodes.size() != 1 || !plan_) {
     return Status(StatusCode::kInternal,
                   fmt::format("asked to compile {} nodes at once, claimed one", nodes.size()));
@@ -186,18 +193,26 @@ Result<std::unique_ptr<KernelNode>> ProviderSession::Compile(const OrtGraph* gra
     return Status(StatusCode::kInternal, "asked to compile a call that was not claimed");
   }
   BCTX_ASSIGN_OR_RETURN(std::string name, reader_.Name(nodes[0]));
-  BCTX_ASSIGN_OR_RETURN(const std::vector<Port> inputs, reader_.Inputs(nodes[0]));
-  BCTX_ASSIGN_OR_RETURN(const std::vector<Port> outputs, reader_.Outputs(nodes[0]));
+  CallPorts ports;
+  BCTX_ASSIGN_OR_RETURN(ports.inputs, reader_.Inputs(nodes[0]));
+  BCTX_ASSIGN_OR_RETURN(ports.outputs, reader_.Outputs(nodes[0]));
+  if (plan_->package->is_embedded() && !ports.inputs.empty()) ports.inputs.pop_back();
+  return MakeKernel(*loaded, std::move(name), ports, fused);
+}
+
+Result<std::unique_ptr<KernelNode>> ProviderSession::MakeKernel(
+    const package::LoadedContext& loaded, std::string name, const CallPorts& ports,
+    const OrtNode* fused) {
   // A fused node has each value once and leaves out absent inputs and outputs that nobody reads.
   BCTX_ASSIGN_OR_RETURN(const std::vector<Port> fused_inputs, reader_.Inputs(fused));
   BCTX_ASSIGN_OR_RETURN(const std::vector<Port> fused_outputs, reader_.Outputs(fused));
-  PortMap ports;
-  ports.inputs = Positions(inputs, fused_inputs);
-  ports.outputs = Positions(outputs, fused_outputs);
-  for (const manifest::BoundaryValue& output : loaded->partition->outputs) {
-    ports.output_types.push_back(output.element_type);
+  PortMap map;
+  map.inputs = Positions(ports.inputs, fused_inputs);
+  map.outputs = Positions(ports.outputs, fused_outputs);
+  for (const manifest::BoundaryValue& output : loaded.partition->outputs) {
+    map.output_types.push_back(output.element_type);
   }
-  return std::make_unique<KernelNode>(*apis_.ort, std::move(name), loaded->kernel, std::move(ports),
+  return std::make_unique<KernelNode>(*apis_.ort, std::move(name), loaded.kernel, std::move(map),
                                       [this] { Finish(); });
 }
 
@@ -236,21 +251,21 @@ void ProviderSession::Finish() {
 
 // Written whenever it has changed: ONNX Runtime does not tell when it has placed all nodes.
 void ProviderSession::WriteReport() {
-  if (!options_ || options_->report.empty()) return;
+  if (report_.empty()) return;
   std::string json = ReportJson(plan_ ? &*plan_ : nullptr, observed_);
   if (json == written_) return;
   for (const std::string& input :
        {observed_.model, plan_ && plan_->package ? plan_->package->container_path() : ""}) {
     std::error_code none;
-    if (!std::filesystem::equivalent(options_->report, input, none)) continue;
+    if (!std::filesystem::equivalent(report_, input, none)) continue;
     if (fatal_.ok()) {
-      fatal_ = Status(
-          StatusCode::kInvalidArgument,
-          fmt::format("provider option report: '{}' is a part of the package", options_->report));
+      fatal_ =
+          Status(StatusCode::kInvalidArgument,
+                 fmt::format("provider option report: '{}' is a part of the package", report_));
     }
     return;
   }
-  const Status status = os::WriteFile(options_->report, json, os::AtomicFile::kReplace);
+  const Status status = os::WriteFile(report_, json, os::AtomicFile::kReplace);
   written_ = std::move(json);
   if (status.ok()) return;
   if (fatal_.ok()) fatal_ = status.WithContext("provider option report");

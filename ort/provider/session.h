@@ -12,9 +12,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "provider/flat_graph.h"
 #include "provider/graph_reader.h"
 #include "provider/kernel_node.h"
 #include "provider/plan.h"
@@ -30,21 +32,38 @@ struct Apis {
 
 class ProviderSession {
  public:
-  ProviderSession(const Apis& apis, Result<ProviderOptions> options, const OrtLogger* logger);
+  // `report`: where the report goes, known even when the options are in error; empty: nowhere.
+  ProviderSession(const Apis& apis, Result<ProviderOptions> options, std::string report,
+                  const OrtLogger* logger);
 
-  // The nodes of `graph` to be claimed, each alone.
-  std::vector<const OrtNode*> Claim(const OrtGraph* graph);
-  // The kernel of a claimed call. `graph` holds the call alone, `fused` has the ports of the run.
+  // Sets of nodes of `graph` to be claimed, each to become one: calls, or regions of a flat graph.
+  std::vector<std::vector<const OrtNode*>> Claim(const OrtGraph* graph);
+  // The kernel of what was claimed. `graph` holds those nodes alone, `fused` has the ports of the
+  // run.
   Result<std::unique_ptr<KernelNode>> Compile(const OrtGraph* graph, const OrtNode* fused);
   // Tells the log and the report once all nodes were placed; later calls do nothing.
   void Finish();
 
  private:
   Status Prepare(const OrtGraph* graph);
-  Result<std::vector<const OrtNode*>> ClaimCalls(const OrtGraph* graph);
+  using NodeSets = std::vector<std::vector<const OrtNode*>>;
+  Result<NodeSets> ClaimCalls(const OrtGraph* graph);
   Result<bool> Consider(const OrtNode* node);
   Result<std::string> WhyNot(const OrtNode* node, const std::string& partition);
-  Result<std::vector<const OrtNode*>> AnyNode(const OrtGraph* graph) const;
+  Result<NodeSets> AnyNode(const OrtGraph* graph) const;
+  Result<std::unique_ptr<KernelNode>> MakeKernel(const package::LoadedContext& loaded,
+                                                 std::string name, const CallPorts& ports,
+                                                 const OrtNode* fused);
+
+  // Of a front in the metadata encoding (regions.cc).
+  Result<NodeSets> ClaimRegions(const OrtGraph* graph);
+  Result<FlatRegion> FindRegion(const FlatGraph& flat, const package::LoadedContext& loaded,
+                                const std::set<const OrtNode*>& taken);
+  Result<std::unique_ptr<KernelNode>> CompileRegion(const std::vector<const OrtNode*>& nodes,
+                                                    const OrtNode* fused);
+  void NoteRegion(const package::LoadedContext& loaded, const FlatRegion& region);
+  void Observe(const std::string& partition, const std::string& context, const std::string& reason);
+  void JudgeRegions();
   void MarkStale(const std::string& partition, const std::string& why);
   void Note(const OrtNode* node, const std::string& partition, const std::string& why);
   Status CheckStrict() const;
@@ -55,6 +74,7 @@ class ProviderSession {
   const Apis apis_;
   const GraphReader reader_;
   const Result<ProviderOptions> options_;
+  const std::string report_;
   const OrtLogger* const logger_;
   bool prepared_ = false;
   std::atomic<bool> finished_ = false;
@@ -62,7 +82,16 @@ class ProviderSession {
   std::optional<Plan> plan_;
   Observed observed_;
   std::map<std::string, size_t> call_index_;  // node and partition -> in observed_.calls
-  std::string written_;                       // the report as it was last written
+  // Of regions: what the nodes of each are known by, what became of each partition that was looked
+  // for ("": it was found), and the decisions before ONNX Runtime was asked.
+  struct ClaimedRegion {
+    const package::LoadedContext* loaded = nullptr;
+    std::vector<std::string> inputs, outputs;  // names, in the partition's order; "": not read
+  };
+  std::map<std::string, ClaimedRegion> claimed_regions_;
+  std::map<std::string, std::string> lost_;
+  std::vector<Decision> decided_;
+  std::string written_;  // the report as it was last written
 };
 
 }  // namespace backendctx::ort

@@ -95,6 +95,80 @@ def decomposed():
                                     [value("y", "b", "s", WIDTH)], initializers))
 
 
+def split_heads(nodes, flat, name, order):
+    nodes.append(helper.make_node("Reshape", [flat, "split"], [f"{name}_split"]))
+    nodes.append(helper.make_node("Transpose", [f"{name}_split"], [name], perm=order))
+
+
+def shapes():
+    return [numpy_helper.from_array(np.array([0, 0, HEADS, HEAD_SIZE], np.int64), "split"),
+            numpy_helper.from_array(np.array([0, 0, WIDTH], np.int64), "join"),
+            numpy_helper.from_array(np.array(np.sqrt(HEAD_SIZE), np.float32), "root")]
+
+
+def attend(nodes, prefix, q, k, v, bias=None):
+    """Attention written out from flat projections; the name of its flat result."""
+    for part, flat, order in (("q", q, [0, 2, 1, 3]), ("k", k, [0, 2, 3, 1]), ("v", v, [0, 2, 1, 3])):
+        split_heads(nodes, flat, f"{prefix}_{part}", order)
+    nodes += [helper.make_node("MatMul", [f"{prefix}_q", f"{prefix}_k"], [f"{prefix}_products"]),
+              helper.make_node("Div", [f"{prefix}_products", "root"], [f"{prefix}_scores"])]
+    scores = f"{prefix}_scores"
+    if bias:
+        nodes.append(helper.make_node("Add", [scores, bias], [f"{prefix}_masked"]))
+        scores = f"{prefix}_masked"
+    nodes += [helper.make_node("Softmax", [scores], [f"{prefix}_weights"], axis=-1),
+              helper.make_node("MatMul", [f"{prefix}_weights", f"{prefix}_v"], [f"{prefix}_heads"]),
+              helper.make_node("Transpose", [f"{prefix}_heads"], [f"{prefix}_rows"], perm=[0, 2, 1, 3]),
+              helper.make_node("Reshape", [f"{prefix}_rows", "join"], [f"{prefix}_attended"])]
+    return f"{prefix}_attended"
+
+
+def masked_layers():
+    """Three layers, each of which computes the same mask anew, as the legacy exporter writes them."""
+    rng = np.random.default_rng(13)
+    initializers = [*shapes(), numpy_helper.from_array(np.array(1, np.float32), "one"),
+                    numpy_helper.from_array(np.array(-10000, np.float32), "low"),
+                    numpy_helper.from_array(np.array([1, 2], np.int64), "axes")]
+    nodes, x = [], "x"
+    for i in range(3):
+        nodes += [helper.make_node("Unsqueeze", ["mask", "axes"], [f"wide_{i}"]),
+                  helper.make_node("Cast", [f"wide_{i}"], [f"float_{i}"], to=TensorProto.FLOAT),
+                  helper.make_node("Sub", ["one", f"float_{i}"], [f"gone_{i}"]),
+                  helper.make_node("Mul", [f"gone_{i}", "low"], [f"bias_{i}"])]
+        flats = []
+        for part in "qkv":
+            initializers.append(weight(rng, f"{part}_w_{i}", WIDTH, WIDTH))
+            nodes.append(helper.make_node("MatMul", [x, f"{part}_w_{i}"], [f"{part}_flat_{i}"]))
+            flats.append(f"{part}_flat_{i}")
+        attended = attend(nodes, f"layer{i}", *flats, bias=f"bias_{i}")
+        nodes.append(helper.make_node("Add", [attended, x], [f"out_{i}"]))
+        x = f"out_{i}"
+    nodes.append(helper.make_node("Identity", [x], ["y"]))
+    mask_input = helper.make_tensor_value_info("mask", TensorProto.INT64, ["b", "s"])
+    return finish(helper.make_graph(nodes, "masked", [value("x", "b", "s", WIDTH), mask_input],
+                                    [value("y", "b", "s", WIDTH)], initializers))
+
+
+def mask(batch=2, length=19):
+    made = np.ones((batch, length), np.int64)
+    made[0, length // 2:] = 0
+    return made
+
+
+def one_key_twice():
+    """Two attentions over one key: what each does to it is the same, and is merged."""
+    rng = np.random.default_rng(17)
+    initializers, nodes = shapes(), []
+    for part in ("q", "r", "k", "v"):
+        initializers.append(weight(rng, f"{part}_w", WIDTH, WIDTH))
+        nodes.append(helper.make_node("MatMul", ["x", f"{part}_w"], [f"{part}_flat"]))
+    first = attend(nodes, "first", "q_flat", "k_flat", "v_flat")
+    second = attend(nodes, "second", "r_flat", "k_flat", "v_flat")
+    nodes.append(helper.make_node("Add", [first, second], ["y"]))
+    return finish(helper.make_graph(nodes, "key", [value("x", "b", "s", WIDTH)],
+                                    [value("y", "b", "s", WIDTH)], initializers))
+
+
 def no_attention():
     return finish(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "plain",
                                     [value("x", "b", "s", WIDTH)], [value("y", "b", "s", WIDTH)]))
@@ -116,5 +190,12 @@ def pack(model, folder, name, home, *flags):
     if done.returncode != 0:
         raise RuntimeError(f"pack failed with {done.returncode}: {done.stderr}")
     containers = list(folder.glob(f"{name}-*.bctx"))
-    assert len(containers) == 1, containers
-    return front, containers[0]
+    assert len(containers) == (0 if "--embed" in flags else 1), containers
+    return front, containers[0] if containers else None
+
+
+def inspect(verb, front, *flags, home):
+    environment = {**os.environ, "HOME": str(home)}
+    environment.pop("XDG_CONFIG_HOME", None)
+    return subprocess.run([BUILD / "bin" / "bctx-inspect", verb, front, *flags], env=environment,
+                          capture_output=True, text=True, check=True).stdout

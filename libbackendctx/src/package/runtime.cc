@@ -80,8 +80,11 @@ Result<plugin::Kernel> LoadOnce(const manifest::Context& context, const plugin::
   return kernel;
 }
 
+// What a driver cannot do on this machine, for whatever reason, the body can; code that is not what
+// it claims to be stops.
 bool FallsBack(StatusCode code) {
-  return code == StatusCode::kIncompatible || code == StatusCode::kUnimplemented;
+  return code != StatusCode::kCorrupt && code != StatusCode::kMalformed &&
+         code != StatusCode::kUnsafePath;
 }
 
 // Loads what `decisions` chose; a context that its driver refuses is added to `refused`.

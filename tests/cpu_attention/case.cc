@@ -54,11 +54,12 @@ int64_t PositionOf(Layout layout, const std::vector<int64_t>& dims, int64_t head
   return position;
 }
 
-int64_t MaskPosition(const Tensor& mask, const int64_t (&at)[4]) {
+int64_t MaskPosition(const Tensor& mask, const int64_t (&at)[4], int64_t heads) {
   const size_t rank = mask.dims.size();
   int64_t position = 0;
   for (size_t i = 0; i < rank; ++i) {
-    const int64_t index = mask.dims[i] == 1 ? 0 : at[4 - rank + i];
+    const bool is_batch = i == 0 && rank == 3 && heads == 1;
+    const int64_t index = mask.dims[i] == 1 ? 0 : at[is_batch ? 0 : 4 - rank + i];
     position = position * mask.dims[i] + index;
   }
   return position;
@@ -286,7 +287,7 @@ Real Attention<Real>::Score(int64_t b, int64_t h, int64_t i, int64_t j) const {
     s = cap * std::tanh(s / cap);
   }
   for (size_t m = 0; m < in_.masks.size(); ++m) {
-    const auto at = static_cast<size_t>(MaskPosition(in_.masks[m], {b, h, i, j}));
+    const auto at = static_cast<size_t>(MaskPosition(in_.masks[m], {b, h, i, j}, p_.q_heads));
     if (p_.masks[m] == BCTX_MASK_ADD) {
       // The finite mask is a fact of float arithmetic: the sum rounds to the mask itself.
       const float addend = in_.masks[m].floats[at];

@@ -185,6 +185,18 @@ TEST_CASE("bool masks drop keys by a finite number where the model does", "[run]
   }
 }
 
+TEST_CASE("where there is one head, a mask of rank 3 is batch, query and key", "[run]") {
+  for (bctx_mask_kind kind : {BCTX_MASK_ADD, BCTX_MASK_DROP}) {
+    for (int64_t rows : {int64_t{1}, int64_t{20}}) {
+      Problem problem;
+      problem.q_heads = problem.kv_heads = 1;
+      problem.masks = {kind};
+      Random random(5);
+      CheckEverywhere(problem, MakeInputs(problem, random, 3, 20, 70, 1, {{3, rows, 70}}));
+    }
+  }
+}
+
 TEST_CASE("a padding mask written out for every query is right, as is one with one odd row",
           "[run]") {
   for (bctx_mask_kind kind : {BCTX_MASK_ADD, BCTX_MASK_KEEP}) {

@@ -132,7 +132,18 @@ FORMS = [
   k_s = Transpose <perm = [0, 2, 1]> (k)  product = MatMul (q, k_s)  scaled = Mul (product, scale)
   s = Add (scaled, mask)  p = Softmax <axis = 2> (s)  y = MatMul (p, v)""",
          dict(q="q", k="k", v="v", q_heads=1, masks=[("mask", "add")]),
-         [("float[1, seq, keys] mask", "float[n, seq, keys] mask", "batch axis")]),
+         [("float[1, seq, keys] mask", "float[n, seq, keys] mask", dict(q="q", q_heads=1, masks=[("mask", "add")])),
+          ("float[1, seq, keys] mask", "float[2, seq, keys] mask", "not proved to be 1 or n")]),
+    Form("a mask for each head of a joined batch", QKV + ", float[many, 1, keys] bias", HEADS + """
+  q_f = Reshape (q_t, flat_q)  k_f = Reshape (k_t, flat_k)  v_f = Reshape (v_t, flat_k)
+  k_s = Transpose <perm = [0, 2, 1]> (k_f)  product = MatMul (q_f, k_s)  scaled = Mul (product, scale)
+  q_ts = Shape (q_t)  k_ts = Shape (k_t)  q_tq = Gather (q_ts, i2)  k_tk = Gather (k_ts, i2)
+  flat_q = Concat <axis = 0> (last, q_tq, n16)  flat_k = Concat <axis = 0> (last, k_tk, n16)
+  b = Gather (q_ts, i0)  both = Mul (b, n4)  alibi_shape = Concat <axis = 0> (both, i1, k_tk)
+  alibi = Reshape (bias, alibi_shape)  s = Add (scaled, alibi)
+  p = Softmax <axis = -1> (s)  y = MatMul (p, v_f)""",
+         dict(q="q_f", k="k_f", v="v_f", q_heads=1, masks=[("alibi", "add")]),
+         [("axis = -1", "axis = 1", "does not sum over")]),
     Form("keys times queries, normalised over the last axis but one", QKV, HEADS + """
   q_s = Transpose <perm = [0, 1, 3, 2]> (q_t)  v_s = Transpose <perm = [0, 1, 3, 2]> (v_t)
   product = MatMul (k_t, q_s)  s = Mul (product, scale)  p = Softmax <axis = 2> (s)

@@ -88,6 +88,8 @@ def attention(region, values):
         s = region["softcap"] * np.tanh(s / region["softcap"])
     for mask in region["masks"]:
         m = values[mask["value"]]
+        if region["q_heads"] == 1 and m.ndim == 3:
+            m = m[:, None]
         if mask["kind"] == "add":
             # In float32, as the nodes add: a score disappears beside the lowest float.
             s = (s.astype(np.float32) + m).astype(np.float64)

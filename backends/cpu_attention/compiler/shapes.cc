@@ -50,7 +50,8 @@ Outcome CheckMaskShape(int number, const bctx_value& value, const Extents& exten
   if (value.dims == nullptr || value.rank == -1) return {};
   const int64_t full[4] = {extents.batch, extents.heads, extents.queries, extents.keys};
   for (int i = 0; i < value.rank; ++i) {
-    const int64_t dim = value.dims[i], whole = full[4 - value.rank + i];
+    const bool is_batch = i == 0 && value.rank == 3 && extents.heads == 1;
+    const int64_t dim = value.dims[i], whole = full[is_batch ? 0 : 4 - value.rank + i];
     if (dim != -1 && dim != 1 && whole != -1 && dim != whole) {
       return Unsupported("mask " + Number(number) + " has " + Number(dim) + " on axis " +
                          Number(i) + ", expected 1 or " + Number(whole));

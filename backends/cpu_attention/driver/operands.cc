@@ -110,7 +110,8 @@ Outcome ReadMask(int number, const TableMask& mask, const bctx_run& run, const C
   int64_t strides[4];
   DenseStrides(tensor.dims, tensor.rank, strides);
   for (int32_t i = 0; i < tensor.rank; ++i) {
-    const int32_t axis = 4 - tensor.rank + i;
+    const bool is_batch = i == 0 && tensor.rank == 3 && call.q_heads == 1;
+    const int32_t axis = is_batch ? 0 : 4 - tensor.rank + i;
     if (tensor.dims[i] != 1 && tensor.dims[i] != full[axis]) {
       return Invalid(what + " has shape " + Shape(tensor.dims, tensor.rank) +
                      ", expected to broadcast to " + Shape(full, 4));

@@ -80,7 +80,8 @@ typedef enum bctx_mask_kind {
   BCTX_MASK_DROP = 2  /* bool, false = attend; true gives the score `fill` */
 } bctx_mask_kind;
 
-/* A mask tensor broadcasts to (batch, head, query, key) from the right, as numpy does. */
+/* A mask tensor broadcasts to (batch, head, query, key) from the right, as numpy does; where there
+ * is one head, one of rank 3 is (batch, query, key). */
 typedef struct bctx_attention_mask {
   int32_t index;
   int32_t kind;

@@ -26,7 +26,8 @@ struct Mask {
   // kAdd: float, added after scale and softcap. Bool: true = attend, or true = masked; where masked
   // the score becomes `fill`, which is negative.
   enum class Kind { kAdd, kKeep, kDrop };
-  std::string value;  // broadcasts from the right to (batch, head, query, key)
+  // Broadcasts from the right to (batch, head, query, key); rank 3 of one head: without head.
+  std::string value;
   Kind kind = Kind::kAdd;
   float fill = -std::numeric_limits<float>::infinity();
 };

@@ -160,18 +160,11 @@ class Completion {
         (!facts_.symbols().Same(causal[0], queries) || !facts_.symbols().Same(causal[1], keys))) {
       return "the causal mask is not proved to be of queries and keys";
     }
-    const bool three = candidate_.headless;
     std::vector<Expr> scores = {Q().size[kBatch], Q().size[kHead], Q().size[kSequence],
                                 K().size[kSequence]};
-    if (three) scores.erase(scores.begin() + kHead);
+    if (candidate_.headless) scores.erase(scores.begin() + kHead);
     for (const Mask& mask : candidate_.masks) {
       if (const auto problem = MaskProblem(facts_, mask, scores)) return *problem;
-      // A kernel aligns masks with (batch, head, query, key): the batch of rank 3 is one further.
-      const Fact& fact = facts_.Of(mask.value);
-      if (three && fact.rank() == 3 && !fact.dims[0].Is(1)) {
-        return fmt::format("the mask {} has a batch axis, but the scores have no head axis",
-                           mask.value);
-      }
     }
     return "";
   }

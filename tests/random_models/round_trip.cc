@@ -4,9 +4,12 @@
 #include "backendctx/package.h"
 #include "base/bytes.h"
 #include "base/os/file.h"
+#include "container/container.h"
 #include "model/flat_model.h"
+#include "model/front.h"
 #include "model/tensor_bytes.h"
 #include "model/visit.h"
+#include "package/state.h"
 #include "support/tiny_backend.h"
 
 namespace backendctx::tests {
@@ -65,6 +68,43 @@ Status RoundTrip::Pack() {
   BCTX_ASSIGN_OR_RETURN(report_,
                         authoring::PackWith({tiny}, At("model.onnx"), At("package.onnx"), options));
   return OkStatus();
+}
+
+namespace {
+
+// The operators of the graph without Constant nodes, which an encoding may hoist.
+std::vector<std::string> Operators(const onnx::GraphProto& graph) {
+  std::vector<std::string> operators;
+  for (const onnx::NodeProto& node : graph.node()) {
+    if (node.op_type() != "Constant") operators.push_back(node.domain() + ":" + node.op_type());
+  }
+  return operators;
+}
+
+}  // namespace
+
+Status RoundTrip::RunMetadata() {
+  BCTX_ASSIGN_OR_RETURN(const Package made, Package::Open(At("package.onnx"), {}));
+  BCTX_ASSIGN_OR_RETURN(os::File file, os::File::Open(made.container_path()));
+  BCTX_ASSIGN_OR_RETURN(const container::Reader reader,
+                        container::Reader::Open(std::move(file), {}));
+  BCTX_ASSIGN_OR_RETURN(const model::FlatModel flat, model::FlatModel::Load(At("model.onnx"), {}));
+  model::FrontTag tag;
+  tag.container = os::NameOf(made.container_path());
+  tag.manifest = made.manifest_digest();
+  tag.encoding = model::Encoding::kMetadata;
+  BCTX_ASSIGN_OR_RETURN(const std::string front,
+                        model::EncodeFront(flat, {}, tag, package::LayoutOf(reader.index())));
+  BCTX_RETURN_IF_ERROR(os::WriteFile(At("metadata.onnx"), front, os::AtomicFile::kMustBeNew));
+  onnx::ModelProto parsed;
+  if (!parsed.ParseFromString(front)) return Wrong("the metadata front does not parse");
+  if (Operators(parsed.graph()) != Operators(made_.model.graph())) {
+    return Wrong("the metadata front has other nodes");
+  }
+  BCTX_ASSIGN_OR_RETURN(const Package package, Package::Open(At("metadata.onnx"), {}));
+  VerifyOptions verify;
+  verify.allow_unsigned = true;
+  return package.Verify(verify).first_error;
 }
 
 // What comes back is the model, byte for byte: only external data have moved inside.

@@ -20,6 +20,8 @@ class RoundTrip {
   // Makes package.onnx, with a backend that takes every attention, and restored.onnx. Not ok: what
   // is wrong with them.
   Status Run();
+  // After Run: makes metadata.onnx, a front of the same container in the metadata encoding.
+  Status RunMetadata();
 
  private:
   Status Pack();

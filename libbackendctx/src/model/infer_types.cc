@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <unordered_map>
@@ -158,6 +159,100 @@ void CopyFunction(const onnx::FunctionProto& from, Copying* copying, onnx::Funct
   for (const onnx::NodeProto& node : from.node()) CopyNode(node, copying, to->add_node());
 }
 
+using Functions = std::unordered_map<std::string, const onnx::FunctionProto*>;
+
+template <typename Work>
+void UntilItThrows(const Work& work) {
+  try {
+    work(onnx::ShapeInferenceOptions(/*check_type_val=*/false, /*strict_mode_val=*/0,
+                                     /*data_prop_val=*/true));
+  } catch (const std::exception&) {
+    // What was inferred before the throw is there; the rest stays unknown.
+  }
+}
+
+size_t CountSubgraphs(const onnx::GraphProto& graph) {
+  size_t count = 0;
+  for (const onnx::NodeProto& node : graph.node()) {
+    for (const onnx::GraphProto* subgraph : Subgraphs(node)) count += 1 + CountSubgraphs(*subgraph);
+  }
+  return count;
+}
+
+// For every subgraph onnx copies the table of all values around it. So a large graph with many is
+// inferred piece by piece, each with what the pieces before it know of the values that it reads.
+// (Elements of shapes that are computed in one piece are not known in the next.)
+class Pieces {
+ public:
+  Pieces(const Opsets& opsets, const Functions& functions, onnx::GraphProto* graph)
+      : opsets_(opsets), functions_(functions), graph_(*graph) {
+    for (const auto& input : graph_.input()) types_[input.name()] = &input.type();
+    for (const TensorProto& tensor : graph_.initializer()) tensors_[tensor.name()] = &tensor;
+    for (const auto& output : graph_.output()) declared_[output.name()] = &output.type();
+    for (const auto& info : graph_.value_info()) declared_[info.name()] = &info.type();
+  }
+
+  void Run() {
+    for (int from = 0; from < graph_.node_size(); from += kPieceNodes) {
+      pieces_.emplace_back(std::make_unique<onnx::GraphProto>());
+      InferPiece(from, std::min(from + kPieceNodes, graph_.node_size()), pieces_.back().get());
+    }
+    for (const auto& piece : pieces_) {
+      for (auto& info : *piece->mutable_value_info()) graph_.add_value_info()->Swap(&info);
+    }
+  }
+
+ private:
+  void InferPiece(int from, int to, onnx::GraphProto* piece) {
+    NameSet made, given;
+    for (int i = from; i < to; ++i) {
+      const auto& outputs = graph_.node(i).output();
+      made.insert(outputs.begin(), outputs.end());
+    }
+    for (int i = from; i < to; ++i) {
+      for (const std::string& value : Reads(graph_.node(i))) {
+        if (!made.count(value) && given.insert(value).second) Give(value, piece);
+      }
+      piece->add_node()->Swap(graph_.mutable_node(i));
+    }
+    for (const std::string& value : made) {
+      const auto declared = declared_.find(value);
+      if (declared != declared_.end()) Declare(value, *declared->second, piece->add_value_info());
+    }
+    UntilItThrows([&](const auto& options) {
+      onnx::shape_inference::InferShapes(piece, opsets_, onnx::OpSchemaRegistry::Instance(),
+                                         options, functions_);
+    });
+    for (int i = from; i < to; ++i) piece->mutable_node(i - from)->Swap(graph_.mutable_node(i));
+    for (const auto& info : piece->value_info()) types_[info.name()] = &info.type();
+  }
+
+  void Give(const std::string& value, onnx::GraphProto* piece) const {
+    if (const auto type = types_.find(value); type != types_.end()) {
+      Declare(value, *type->second, piece->add_input());
+    }
+    const auto tensor = tensors_.find(value);
+    if (tensor != tensors_.end()) *piece->add_initializer() = *tensor->second;
+  }
+
+  static void Declare(const std::string& name, const onnx::TypeProto& type,
+                      onnx::ValueInfoProto* info) {
+    info->set_name(name);
+    *info->mutable_type() = type;
+  }
+
+  static constexpr int kPieceNodes = 1000;
+  const Opsets& opsets_;
+  const Functions& functions_;
+  onnx::GraphProto& graph_;
+  std::vector<std::unique_ptr<onnx::GraphProto>> pieces_;  // own what types_ points at
+  std::unordered_map<std::string, const onnx::TypeProto*> types_, declared_;
+  std::unordered_map<std::string, const TensorProto*> tensors_;
+};
+
+// What copying tables may cost before a graph is taken in pieces.
+constexpr size_t kMostCopies = 5'000'000;
+
 }  // namespace
 
 onnx::ModelProto WithInferredTypes(const onnx::ModelProto& model, const TensorSource& source) {
@@ -169,13 +264,20 @@ onnx::ModelProto WithInferredTypes(const onnx::ModelProto& model, const TensorSo
     CopyFunction(function, &copying, copy.add_functions());
   }
   CopyGraph(model.graph(), &copying, copy.mutable_graph());
-  try {
-    onnx::shape_inference::InferShapes(
-        copy, onnx::OpSchemaRegistry::Instance(),
-        onnx::ShapeInferenceOptions(/*check_type_val=*/false, /*strict_mode_val=*/0,
-                                    /*data_prop_val=*/true));
-  } catch (const std::exception&) {
-    // What was inferred before the throw is in the copy; the rest stays unknown.
+  Functions functions;
+  for (const onnx::FunctionProto& function : copy.functions()) {
+    std::string id = function.domain() + ":" + function.name();
+    if (!function.overload().empty()) id += ":" + function.overload();
+    functions.emplace(std::move(id), &function);
+  }
+  onnx::GraphProto* graph = copy.mutable_graph();
+  const auto nodes = static_cast<size_t>(graph->node_size());
+  if (CountSubgraphs(*graph) * nodes > kMostCopies) {
+    Pieces(copying.opsets, functions, graph).Run();
+  } else {
+    UntilItThrows([&](const auto& options) {
+      onnx::shape_inference::InferShapes(copy, onnx::OpSchemaRegistry::Instance(), options);
+    });
   }
   for (Moved& moved : copying.moved) PutBackInOrder(&moved);
   return copy;

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "crypto/sha256.h"
@@ -134,7 +135,10 @@ Result<std::string> ReadBody(const Package::State& state, const Digest& digest) 
 
 Result<Digest> PartitionDigest(const model::ModelView& flat,
                                const model::EncodedPartition& partition) {
-  for (const model::GraphView* graph : model::AllGraphs(flat)) {
+  // Nearly all are of the main graph: no walk over the others for each.
+  std::vector<const model::GraphView*> graphs = {&flat.graph};
+  if (!partition.graph_path.empty()) graphs = model::AllGraphs(flat);
+  for (const model::GraphView* graph : graphs) {
     if (graph->path != partition.graph_path) continue;
     model::Region region;
     region.activations = partition.activations;

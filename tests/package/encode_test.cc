@@ -339,6 +339,27 @@ TEST_CASE("an embedded container needs the function encoding, and inline content
   CHECK(opened->Restore(maker.scratch() / "none.onnx", "", true).code() == StatusCode::kNotFound);
 }
 
+TEST_CASE("an initializer whose name is no clean text is held by the container too",
+          "[package][encode]") {
+  const Maker maker;
+  const std::string path = maker.scratch() / "model.onnx";
+  onnx::ModelProto model = Parsed(os::ReadFile(path, 1 << 20).value());
+  model.mutable_graph()->mutable_initializer(0)->set_name("w\n");
+  for (onnx::NodeProto& node : *model.mutable_graph()->mutable_node()) {
+    for (std::string& input : *node.mutable_input()) {
+      if (input == "w") input = "w\n";
+    }
+  }
+  REQUIRE(os::WriteFile(path, model.SerializeAsString(), os::AtomicFile::kReplace).ok());
+  const std::string folder = maker.Folder("embedded");
+  maker.Pack(kForms[6], folder);
+  maker.CheckFronts(folder);
+  const Package package = maker.Open(folder + "/package.onnx").value();
+  REQUIRE(
+      Encode(package, maker.Folder("both") + "/package.onnx", ToOptions(kForms[4])).has_value());
+  maker.CheckFronts(maker.Folder("both"));
+}
+
 TEST_CASE("an embedded container whose operand a tool removed is stale, without it malformed",
           "[package][encode]") {
   const Maker maker;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "crypto/dsse.h"
 #include "crypto/sha256.h"
 #include "fmt/format.h"
@@ -125,7 +126,10 @@ void StoreContents(const std::vector<FrontDraft>& drafts, const Form& form,
   std::set<Digest> mapped;
   for (const FrontDraft& draft : drafts) {
     for (const model::FrontTensor& tensor : draft.plan.tensors) {
-      if (form.embed) inside.emplace(tensor.digest, tensor.name);
+      // An index can only name what is clean text; what is not is held twice.
+      if (form.embed && !tensor.name.empty() && base::IsCleanText(tensor.name)) {
+        inside.emplace(tensor.digest, tensor.name);
+      }
       if (!form.embed && tensor.is_mapped) mapped.insert(tensor.digest);
     }
   }

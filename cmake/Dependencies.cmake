@@ -28,6 +28,7 @@ if(BACKENDCTX_COMPILER)
   find_package(LLD REQUIRED CONFIG HINTS "${LLVM_LIBRARY_DIR}/cmake/lld")
 endif()
 if(BACKENDCTX_ORT)
+  find_package(ZLIB 1.2 REQUIRED)  # comes with libprotobuf-dev
   add_library(bctx_ort_headers INTERFACE)
   target_include_directories(bctx_ort_headers SYSTEM INTERFACE "${BACKENDCTX_DEPS}/ort-headers")
 endif()

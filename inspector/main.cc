@@ -16,6 +16,8 @@ int main(int argc, char** argv) {
   tools::AddVerify(line);
   tools::AddWhy(line);
   tools::AddSize(line);
+  tools::AddRun(line);
+  tools::AddExtract(line);
   tools::AddHost(line);
   return line.Run(argc, argv);
 }

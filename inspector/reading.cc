@@ -8,7 +8,7 @@
 namespace backendctx::tools {
 
 void AddReadFlags(CLI::App* verb, ReadFlags* flags) {
-  verb->add_option("PKG", flags->package, "a package, a container or a plain ONNX model")
+  verb->add_option("PKG", flags->package, "a package, a container, or a plain or EPContext model")
       ->required()
       ->type_name("");
   verb->add_option("--trusted-keys", flags->trusted_keys,

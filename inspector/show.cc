@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 
+#include "inspector/plain.h"
 #include "inspector/reading.h"
 #include "inspector/verbs.h"
 #include "tools_common/text.h"
@@ -140,8 +141,8 @@ int ShowVerb(const ReadFlags& flags) {
 
 Result<std::string> ShowText(const Package& package, const std::string& file) {
   if (!package.has_container()) {
-    return fmt::format("{}  a plain ONNX model, opset {}, IR version {}: it has no contexts\n",
-                       Escape(file), package.opset(), package.ir_version());
+    BCTX_ASSIGN_OR_RETURN(const ModelReferences references, ReferencesOf(package));
+    return PlainText(package, file, references);
   }
   BCTX_ASSIGN_OR_RETURN(std::string text, Head(package, file));
   if (package.manifest().contexts.empty()) return text + "\nno contexts\n";

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "inspector/plain.h"
 #include "inspector/reading.h"
 #include "inspector/show.h"
 
@@ -194,6 +195,9 @@ Result<Json> ShowJson(const Package& package, const std::string& file) {
     if (binding.stale.empty()) continue;
     json["stale"].push_back({{"partition", binding.partition}, {"reason", binding.stale}});
   }
+  BCTX_ASSIGN_OR_RETURN(const ModelReferences references, ReferencesOf(package));
+  json["ep_contexts"] = EpContextsJson(references);
+  json["ep_compatibility"] = EpCompatibilityJson(references);
   return json;
 }
 

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <set>
 
+#include "inspector/plain.h"
 #include "inspector/reading.h"
 #include "inspector/verbs.h"
 #include "tools_common/text.h"
@@ -16,6 +19,7 @@ namespace {
 struct Label {
   std::string file, label;
   uint64_t entries = 0, bytes = 0;
+  std::string detail{};  // of compiled code: who made it, for what
 };
 
 Result<uint64_t> FileSize(const std::string& path) {
@@ -23,6 +27,17 @@ Result<uint64_t> FileSize(const std::string& path) {
   const auto size = std::filesystem::file_size(path, error);
   if (!error) return static_cast<uint64_t>(size);
   return Status(StatusCode::kIo, fmt::format("{}: {}", path, error.message()), {.file = path});
+}
+
+// For each blob the backends and targets whose contexts use it.
+std::map<Digest, std::string> BlobUses(const Package& package) {
+  std::map<Digest, std::set<std::string>> uses;
+  for (const manifest::Context& context : package.manifest().contexts) {
+    uses[context.blob].insert(context.backend + "/" + context.target);
+  }
+  std::map<Digest, std::string> texts;
+  for (const auto& [blob, names] : uses) texts[blob] = fmt::format("{}", fmt::join(names, ", "));
+  return texts;
 }
 
 // Entries by kind; what lies before the first is header and index, what lies between is alignment.
@@ -36,15 +51,19 @@ Result<std::vector<Label>> ContainerLabels(const Package& package) {
   std::vector<Label> labels{
       {path, "header and index", 1, contents.empty() ? size : contents[0].offset}};
   Label gaps{path, "alignment", 0, 0};
+  const std::map<Digest, std::string> uses = BlobUses(package);
   uint64_t end = labels.front().bytes;
   for (const StoredContent& content : contents) {
     gaps.entries += content.offset > end ? 1 : 0;
     gaps.bytes += content.offset - end;
     end = content.offset + content.stored_size;
-    const auto same = std::find_if(labels.begin(), labels.end(),
-                                   [&](const Label& label) { return label.label == content.kind; });
+    const auto use = uses.find(content.digest);
+    const std::string detail = use == uses.end() ? "" : use->second;
+    const auto same = std::find_if(labels.begin(), labels.end(), [&](const Label& label) {
+      return label.label == content.kind && label.detail == detail;
+    });
     if (same == labels.end()) {
-      labels.push_back({path, content.kind, 1, content.stored_size});
+      labels.push_back({path, content.kind, 1, content.stored_size, detail});
     } else {
       ++same->entries;
       same->bytes += content.stored_size;
@@ -55,6 +74,25 @@ Result<std::vector<Label>> ContainerLabels(const Package& package) {
   return labels;
 }
 
+// The files that a plain model names, each once.
+Status AddReferenced(const Package& package, std::vector<Label>* labels) {
+  BCTX_ASSIGN_OR_RETURN(const ModelReferences references, ReferencesOf(package));
+  std::set<std::string> seen;
+  const auto add = [&](const ReferencedFile& file, const std::string& label,
+                       const std::string& detail) {
+    if (file.state == "present" && seen.insert(file.location).second) {
+      labels->push_back({file.path, label, 1, file.bytes, detail});
+    } else if (file.state != "present" && !file.state.empty()) {
+      Warn(fmt::format("{} '{}' is {}: not counted", label, Escape(file.location), file.state));
+    }
+  };
+  for (const ReferencedFile& file : references.external_files) add(file, "external data", "");
+  for (const EpContextNode& node : references.ep_contexts) {
+    if (!node.embedded && !node.file.location.empty()) add(node.file, "blob", node.source);
+  }
+  return OkStatus();
+}
+
 Result<std::vector<Label>> AllLabels(const Package& package) {
   std::vector<Label> labels;
   if (!package.front_path().empty()) {
@@ -62,7 +100,10 @@ Result<std::vector<Label>> AllLabels(const Package& package) {
     if (package.is_embedded()) size -= package.container_size();
     labels.push_back({package.front_path(), package.has_container() ? "front" : "model", 1, size});
   }
-  if (!package.has_container()) return labels;
+  if (!package.has_container()) {
+    BCTX_RETURN_IF_ERROR(AddReferenced(package, &labels));
+    return labels;
+  }
   BCTX_ASSIGN_OR_RETURN(const std::vector<Label> more, ContainerLabels(package));
   labels.insert(labels.end(), more.begin(), more.end());
   return labels;
@@ -78,16 +119,17 @@ int SizeVerb(const ReadFlags& flags) {
   Json json = NewReport();
   json["total_bytes"] = total;
   json["labels"] = Json::array();
-  Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight});
+  Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft});
   for (const Label& label : *labels) {
     json["labels"].push_back({{"file", label.file},
                               {"label", label.label},
+                              {"detail", label.detail},
                               {"entries", label.entries},
                               {"bytes", label.bytes}});
     const double part =
         total == 0 ? 0 : 100.0 * static_cast<double>(label.bytes) / static_cast<double>(total);
     table.Row({Escape(label.label), fmt::format("{}", label.entries), HumanBytes(label.bytes),
-               fmt::format("{:.2f} %", part)});
+               fmt::format("{:.2f} %", part), Escape(label.detail)});
   }
   table.Row({"total", "", HumanBytes(total), fmt::format("{} B", total)});
   if (flags.json) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "inspector/plain.h"
 #include "inspector/reading.h"
 #include "inspector/verbs.h"
 #include "tools_common/text.h"
@@ -40,10 +41,12 @@ Status ParseRequire(const std::string& text, VerifyOptions* options) {
 void JudgePlainModel(const VerifyOptions& options, VerifyReport* report) {
   const bool required =
       options.require_signed || options.require_proved || !options.require_targets.empty();
-  if (!required) return;
+  if (!required || !report->first_error.ok()) return;
   const StatusCode code =
       options.require_signed ? StatusCode::kUntrusted : StatusCode::kIncompatible;
-  report->first_error = Status(code, "found a plain ONNX model, expected a package");
+  report->first_error =
+      Status(code, "found a plain ONNX model, expected a package",
+             {.field = "package", .found = "a plain ONNX model", .expected = "a package"});
   report->checks.push_back({"required", report->first_error.message(), false});
 }
 
@@ -61,7 +64,19 @@ VerifyReport Check(const Flags& flags) {
     progress.Update("verifying", done, total);
   };
   report = package->Verify(options);
-  if (!package->has_container()) JudgePlainModel(options, &report);
+  if (package->has_container()) return report;
+  const Result<ModelReferences> references = ReferencesOf(*package);
+  if (!references) {
+    report.first_error = references.error();
+    report.checks.push_back({"references", references.error().message(), false});
+    return report;
+  }
+  if (!references->ep_contexts.empty()) {
+    report.checks = {
+        {"package", "an EPContext model: its code has no digest, nothing vouches for it", true}};
+  }
+  CheckReferences(*references, &report);
+  JudgePlainModel(options, &report);
   return report;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <sstream>
 
+#include "inspector/plain.h"
 #include "inspector/reading.h"
 #include "inspector/verbs.h"
 #include "tools_common/text.h"
@@ -118,8 +119,18 @@ std::string GroupText(const Group& group) {
   return text;
 }
 
-std::string DecisionsText(const Package& package, const std::vector<Decision>& decisions) {
-  if (decisions.empty()) return "no contexts: the whole model runs interpreted\n";
+Result<std::string> DecisionsText(const Package& package, const std::vector<Decision>& decisions) {
+  if (decisions.empty()) {
+    BCTX_ASSIGN_OR_RETURN(const ModelReferences references, ReferencesOf(package));
+    if (!references.ep_contexts.empty()) {
+      return Wrap(
+          fmt::format("{} of other makers: whether their code runs is decided by the provider "
+                      "that made it, and there is no fallback",
+                      Plural(references.ep_contexts.size(), "EPContext node")),
+          0);
+    }
+    return std::string("no contexts: the whole model runs interpreted\n");
+  }
   std::string text;
   for (const Group& group : GroupDecisions(package, decisions)) text += GroupText(group);
   return text;
@@ -136,7 +147,9 @@ int WhyVerb(const Flags& flags) {
   if (flags.read.json) {
     PrintJson(DecisionsJson(*package, decisions, *profile, *policy));
   } else {
-    Print(DecisionsText(*package, decisions));
+    const Result<std::string> text = DecisionsText(*package, decisions);
+    if (!text) return Fail(text.error());
+    Print(*text);
   }
   return 0;
 }

@@ -26,7 +26,7 @@ ARROWS = {
     MODULES + "authoring": ["base", "crypto", "container", "manifest", "model", "scope", "patterns", "weights",
                             "select", "plugin", "package", "proof"],
     "libbackendctx/src": [],
-    "ort": ["base", "crypto", "model", "package", "plugin", "proof", "provider", "runtime", "body"],
+    "ort": ["base", "crypto", "model", "package", "plugin", "proof", "provider", "runtime", "body", "trial"],
     "backends/proof": ["driver", "abi"],
     "backends/cpu_attention/abi": [],
     "backends/cpu_attention/compiler": ["abi"],
@@ -57,6 +57,7 @@ THIRD_PARTY = {
     "CLI": TOOLS,
     "spdlog": TOOLS,
     "nlohmann": TOOLS + [MODULES + "select", MODULES + "model", "ort"],
+    "zlib.h": ["ort"],
     "fmt": None,
 }
 SYSTEM_FOLDERS = {"sys", "linux", "asm", "arpa", "netinet"}
@@ -74,7 +75,7 @@ def owner_of(path):
 
 
 def local_names():
-    return {f.rsplit("/", 1)[-1] for f in ARROWS} | {"provider", "runtime", "body", "driver", "abi", "proof"}
+    return {f.rsplit("/", 1)[-1] for f in ARROWS} | {"provider", "runtime", "body", "trial", "driver", "abi", "proof"}
 
 
 def judge(folder, header):

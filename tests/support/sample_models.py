@@ -111,6 +111,24 @@ def without_attention():
     return _model(helper.make_graph(nodes, "plain", [_x()], [_y()], [_initializer("w", _weights(0, HIDDEN, HIDDEN))]))
 
 
+def ep_context(code, embedded=True, file="code.bin"):
+    """Two EPContext nodes of a made-up provider: a main one that holds (or names) the code, one that shares it."""
+    def node(name, x, y, **attributes):
+        return helper.make_node("EPContext", [x], [y], name=name, domain="com.microsoft", source="MadeUp",
+                                partition_name=name, hardware_architecture="model 7", **attributes)
+
+    main = node("first", "x", "h", main_context=1, embed_mode=int(embedded), ep_sdk_version="1.2",
+                ep_cache_context=code if embedded else file)
+    shared = node("second", "h", "y", main_context=0, embed_mode=0)
+    middle = helper.make_tensor_value_info("h", TensorProto.FLOAT, ("batch", "length", HIDDEN))
+    graph = helper.make_graph([main, shared], "compiled", [_x()], [_y()], value_info=[middle])
+    model = helper.make_model(graph, ir_version=IR, opset_imports=[
+        helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)])
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "ep_compatibility_info.MadeUp", "soc=7;version=1.2"
+    return model
+
+
 def save_external(model, path, location):
     onnx.save(model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=location,
               size_threshold=128)

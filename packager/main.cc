@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
   tools::AddPack(line);
   tools::AddRestore(line);
   tools::AddEncode(line);
+  tools::AddProve(line);
+  tools::AddMerge(line);
   tools::AddKeygen(line);
   tools::AddTrust(line);
   tools::AddBackends(line);

@@ -1,7 +1,6 @@
 // bctx-pack pack: flags -> PackOptions, Pack, the report as text or JSON.
 
 #include <backendctx/pack.h>
-#include <backendctx/plugins.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,11 +10,10 @@
 #include <optional>
 
 #include "packager/encoding.h"
+#include "packager/making.h"
 #include "packager/pack_report.h"
 #include "packager/verbs.h"
-#include "tools_common/installation.h"
 #include "tools_common/text.h"
-#include "tools_common/user_files.h"
 
 namespace backendctx::tools {
 namespace {
@@ -23,11 +21,11 @@ namespace {
 constexpr uint64_t kMostSequence = (uint64_t{1} << 53) - 1;  // what JSON readers hold exactly
 
 struct Flags {
-  std::string model, output, report, key, key_variable, compress = "none", encoding = "function",
-                                                        legalize = "auto";
+  std::string model, output, report, compress = "none", encoding = "function", legalize = "auto";
   std::vector<std::string> backends;
   std::string targets = "all";
-  bool no_sign = false, json = false, explain = false;
+  KeyFlags key;
+  bool json = false, explain = false;
   PackOptions options;
 };
 
@@ -52,71 +50,6 @@ Result<BackendRequest> ParseBackend(const std::string& text) {
   return request;
 }
 
-Result<SigningKey> KeyFromVariable(const std::string& variable) {
-  const char* value = std::getenv(variable.c_str());
-  if (value == nullptr) {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("--key-env: found no environment variable {}", variable));
-  }
-  return SigningKey::FromPem(value);
-}
-
-// The key to sign with; nothing under --no-sign, and in a dry run that would have to make one.
-Result<std::optional<SigningKey>> ChooseKey(const Flags& flags) {
-  if (flags.no_sign) return std::optional<SigningKey>();
-  if (!flags.key.empty()) {
-    BCTX_ASSIGN_OR_RETURN(SigningKey key, SigningKey::Load(flags.key));
-    return std::optional<SigningKey>(std::move(key));
-  }
-  if (!flags.key_variable.empty()) {
-    BCTX_ASSIGN_OR_RETURN(SigningKey key, KeyFromVariable(flags.key_variable));
-    return std::optional<SigningKey>(std::move(key));
-  }
-  // A run that is going to fail or to write nothing makes no key.
-  const bool pointless = flags.options.dry_run || access(flags.model.c_str(), R_OK) != 0;
-  if (pointless && !UserSigningKeyExists()) return std::optional<SigningKey>();
-  BCTX_ASSIGN_OR_RETURN(UserKey user, UserSigningKey());
-  if (user.created) {
-    Note(fmt::format("made your signing key {} and put it on your trust list: {}",
-                     user.key.Public().Id(), Escape(user.path)));
-  }
-  return std::optional<SigningKey>(std::move(user.key));
-}
-
-// A plug-in that was asked for and cannot be had is an error; others are only left out.
-Status CheckPlugins(const std::vector<std::string>& files) {
-  if (files.empty()) return OkStatus();
-  for (const std::string& left_out : ListPlugins({}, files).left_out) {
-    for (const std::string& file : files) {
-      if (left_out.rfind(file + ":", 0) == 0) {
-        return Status(StatusCode::kInvalidArgument, "--plugin " + left_out, {.file = file});
-      }
-    }
-    Warn("plug-in left out: " + Escape(left_out));
-  }
-  return OkStatus();
-}
-
-// The library that --ort names, none for "none", else the one beside libbackendctx.so.
-Status ChooseRuntime(ProofTools* tools) {
-  std::string& library = tools->ort_library;
-  std::error_code error;
-  if (library == "none") {
-    library.clear();
-  } else if (library.empty()) {
-    library = FindRuntimeLibrary();
-    if (library.empty()) {
-      Warn(
-          "found no ONNX Runtime library beside libbackendctx.so: contexts stay unproved; "
-          "give --ort FILE");
-    }
-  } else if (!std::filesystem::exists(library, error)) {
-    return Status(StatusCode::kIo, fmt::format("--ort {}: no such file", library),
-                  {.file = library});
-  }
-  return OkStatus();
-}
-
 Status FillOptions(Flags* flags) {
   PackOptions& options = flags->options;
   BCTX_ASSIGN_OR_RETURN(options.encoding, ParseEncoding("--encoding", flags->encoding));
@@ -136,11 +69,7 @@ Status FillOptions(Flags* flags) {
                               flags->encoding));
   }
   BCTX_RETURN_IF_ERROR(CheckPlugins(options.plugins));
-  BCTX_RETURN_IF_ERROR(ChooseRuntime(&options.proof));
-  options.proof.folder = ProgramFolder();
-  options.proof.emulators = FindEmulators();
-  options.proof.temporary_folder = TemporaryFolder();
-  return OkStatus();
+  return FindProofTools(&options.proof);
 }
 
 Result<PackReport> RunPack(Flags* flags, std::string* signer) {
@@ -149,7 +78,9 @@ Result<PackReport> RunPack(Flags* flags, std::string* signer) {
   flags->options.progress = [&](const std::string& stage, uint64_t done, uint64_t total) {
     progress.Update(stage, done, total);
   };
-  BCTX_ASSIGN_OR_RETURN(std::optional<SigningKey> key, ChooseKey(*flags));
+  // A run that is going to fail or to write nothing makes no key.
+  const bool writes_nothing = flags->options.dry_run || access(flags->model.c_str(), R_OK) != 0;
+  BCTX_ASSIGN_OR_RETURN(const std::optional<SigningKey> key, ChooseKey(flags->key, writes_nothing));
   flags->options.key = key ? &*key : nullptr;
   if (key) *signer = key->Public().Id();
   return Pack(flags->model, flags->output, flags->options);
@@ -159,7 +90,7 @@ Result<PackReport> RunPack(Flags* flags, std::string* signer) {
 Status CheckReport(const Flags& flags) {
   std::error_code none;
   if (flags.report.empty() || !std::filesystem::exists(flags.report, none)) return OkStatus();
-  for (const std::string& other : {flags.model, flags.output, flags.key}) {
+  for (const std::string& other : {flags.model, flags.output, flags.key.file}) {
     if (!other.empty() && std::filesystem::equivalent(flags.report, other, none)) {
       return Status(StatusCode::kInvalidArgument,
                     fmt::format("report '{}' is a file that pack uses", flags.report),
@@ -211,13 +142,7 @@ void AddPack(CommandLine& line) {
   verb->add_option("--compress", flags->compress,
                    "of code and tensors that no front maps: none or zstd[:LEVEL] (none)")
       ->type_name("HOW");
-  auto* key = verb->add_option("--key", flags->key, "sign with this key")->type_name("FILE");
-  auto* env =
-      verb->add_option("--key-env", flags->key_variable, "sign with the key in this variable")
-          ->type_name("VAR");
-  auto* none = verb->add_flag("--no-sign", flags->no_sign, "do not sign; nobody runs the code");
-  key->excludes(env)->excludes(none);
-  env->excludes(none);
+  AddKeyFlags(verb, &flags->key);
   verb->add_option("--name", options.name, "of the package (the model's file name)")
       ->type_name("NAME");
   verb->add_option("--sequence", options.sequence, "grows with each release of a name (0)")

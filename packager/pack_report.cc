@@ -66,13 +66,17 @@ std::string ProofLines(const PackReport& report) {
   return text;
 }
 
-std::string TakenTable(const PackReport& report) {
-  Table table({Align::kLeft, Align::kLeft, Align::kRight, Align::kLeft});
+std::string TakenList(const PackReport& report) {
+  std::string text;
   for (const TakenRegion& region : report.taken) {
-    table.Row({Escape(region.partition), Escape(region.form), Plural(region.nodes, "node"),
-               Escape(region.graph_path.empty() ? "top level" : region.graph_path)});
+    const std::string where = region.graph_path.empty() ? "" : " in " + region.graph_path;
+    text += fmt::format("  {}  {}, {}{}\n", Paint(Style::kBold, Escape(region.partition)),
+                        Escape(region.form), Plural(region.nodes, "node"), Escape(where));
+    text += Wrap(Escape(region.attention), 6);
+    text += Wrap(Escape("from " + Join(region.inputs, "; ")), 6);
+    text += Wrap(Escape("to " + Join(region.outputs, "; ")), 6);
   }
-  return table.empty() ? "" : "taken\n" + table.Text(2);
+  return text.empty() ? "" : "taken\n" + text;
 }
 
 std::string UntakenList(const PackReport& report, size_t limit) {
@@ -136,7 +140,10 @@ Json PackReportJson(const PackReport& report, const std::string& model, const st
                              {"graph_path", region.graph_path},
                              {"form", region.form},
                              {"nodes", region.nodes},
-                             {"structure_digest", region.structure_digest}});
+                             {"structure_digest", region.structure_digest},
+                             {"attention", region.attention},
+                             {"inputs", region.inputs},
+                             {"outputs", region.outputs}});
   }
   json["not_taken"] = Json::array();
   for (const UntakenRegion& region : report.not_taken) {
@@ -201,7 +208,7 @@ std::string PackReportText(const PackReport& report, const std::string& model,
   text += LegalLines(report);
   text += SizeLine(report);
   text += Line("signed", signer.empty() ? "no: nobody will run its code" : "by key " + signer);
-  if (explain) text += TakenTable(report);
+  if (explain) text += TakenList(report);
   text += UntakenList(report, explain ? report.not_taken.size() : 8);
   return text;
 }

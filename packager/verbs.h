@@ -8,6 +8,8 @@ namespace backendctx::tools {
 void AddPack(CommandLine& line);
 void AddRestore(CommandLine& line);
 void AddEncode(CommandLine& line);
+void AddProve(CommandLine& line);
+void AddMerge(CommandLine& line);
 void AddKeygen(CommandLine& line);
 void AddTrust(CommandLine& line);
 void AddBackends(CommandLine& line);

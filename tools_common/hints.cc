@@ -42,6 +42,8 @@ constexpr Rule kRules[] = {
      "bctx-pack restore gives back the model that was packed; pack that"},
     {StatusCode::kUnimplemented, "", "",
      "the model is as it was; this version cannot package that construct"},
+    {StatusCode::kInternal, "inputs", "",
+     "these are ONNX Runtime's words; --inputs and --dim choose what the model is fed"},
     {StatusCode::kInternal, "", "",
      "this is a defect; please report it with the output of the same command under -v"},
     {StatusCode::kIo, "stdout", "", "check what the output is piped into, and the disk's space"},

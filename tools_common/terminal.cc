@@ -24,12 +24,17 @@ State& Global() {
   return state;
 }
 
+// One that understands more than lines.
+bool IsTerminal(int file) {
+  const char* term = std::getenv("TERM");
+  return isatty(file) == 1 && term != nullptr && std::string(term) != "dumb";
+}
+
 bool WantsColor(const std::string& choice, int file) {
   if (choice != "auto") return choice == "always";
   const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
   if (no_color != nullptr && *no_color != '\0') return false;
-  return isatty(file) == 1 && term != nullptr && std::string(term) != "dumb";
+  return IsTerminal(file);
 }
 
 }  // namespace
@@ -95,7 +100,7 @@ void Progress::Update(const std::string& stage, uint64_t done, uint64_t total) {
   using std::chrono::milliseconds;
   const std::lock_guard lock(mutex_);
   const auto now = Clock::now();
-  if (Global().quiet || isatty(STDERR_FILENO) != 1) return;
+  if (Global().quiet || !IsTerminal(STDERR_FILENO)) return;
   if (now - start_ < milliseconds(500) || now - last_ < milliseconds(80)) return;
   last_ = now;
   shown_ = true;

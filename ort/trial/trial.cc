@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -83,6 +84,7 @@ class Trial {
     if (const std::string file = Text("inputs"); !file.empty()) {
       BCTX_ASSIGN_OR_RETURN(inputs_, ReadNpz(file));
       BCTX_RETURN_IF_ERROR(CheckNames(declared, file));
+      TakeSizes(declared);
     }
     std::set<std::string> unused;
     if (const auto dims = request_.find("dims"); dims != request_.end()) {
@@ -94,7 +96,7 @@ class Trial {
         return one.name == input.name;
       });
       for (const std::string& symbol : input.symbols) unused.erase(symbol);
-      if (given) continue;
+      if (given) continue;  // and its sizes hold for drawn inputs: see Sizes
       std::optional<proof::Tensor> tensor =
           Draw(input.element_type, Sizes(input), seed + static_cast<uint32_t>(inputs_.size()));
       if (!tensor) {
@@ -128,14 +130,31 @@ class Trial {
     return OkStatus();
   }
 
+  // Symbols of given inputs have the sizes of those arrays.
+  void TakeSizes(const std::vector<DeclaredInput>& declared) {
+    for (const NamedTensor& given : inputs_) {
+      for (const DeclaredInput& input : declared) {
+        const std::vector<int64_t>& dims = given.tensor.dims;
+        if (input.name != given.name || input.symbols.size() != dims.size()) continue;
+        for (size_t axis = 0; axis < dims.size(); ++axis) {
+          if (!input.symbols[axis].empty()) given_sizes_[input.symbols[axis]] = dims[axis];
+        }
+      }
+    }
+  }
+
   std::vector<int64_t> Sizes(const DeclaredInput& input) const {
     std::vector<int64_t> sizes = input.dims;
     for (size_t axis = 0; axis < sizes.size(); ++axis) {
       if (sizes[axis] >= 0) continue;
       sizes[axis] = DefaultSize(axis);
+      const std::string& symbol = input.symbols[axis];
+      if (symbol.empty()) continue;
+      if (const auto known = given_sizes_.find(symbol); known != given_sizes_.end()) {
+        sizes[axis] = known->second;
+      }
       const auto dims = request_.find("dims");
-      if (dims == request_.end() || input.symbols[axis].empty()) continue;
-      sizes[axis] = dims->value(input.symbols[axis], sizes[axis]);
+      if (dims != request_.end()) sizes[axis] = dims->value(symbol, sizes[axis]);
     }
     return sizes;
   }
@@ -154,7 +173,10 @@ class Trial {
     for (Side& side : sides_) {
       const Clock::time_point start = Clock::now();
       Result<Tensors> outputs = side.session.Run(inputs_);
-      if (!outputs) return outputs.status().WithContext(side.name);
+      if (!outputs) {
+        const Status& status = outputs.error();
+        return Status(status.code(), side.name + ": " + status.message(), {.field = "inputs"});
+      }
       times_[side.name]["first_ms"] = MillisecondsSince(start);
       side.outputs = std::move(*outputs);
     }
@@ -199,6 +221,7 @@ class Trial {
   Env env_;  // goes after the sessions
   std::vector<Side> sides_;
   Tensors inputs_;
+  std::map<std::string, int64_t> given_sizes_;  // by symbol
 };
 
 }  // namespace

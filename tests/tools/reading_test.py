@@ -256,6 +256,15 @@ class Run(Scene):
             self.assertAlmostEqual(output["mean"], float(expected.mean()), places=5)
             self.assertAlmostEqual(output["largest"], float(expected.max()), places=4)
 
+    def test_drawn_inputs_have_the_sizes_of_given_ones(self):
+        np.savez(self.place / "x.npz", x=np.ones((3, 5, sample_models.HIDDEN), np.float32))
+        ran = self.run_json("--inputs", self.place / "x.npz")
+        self.assertEqual({i["name"]: (i["dims"], i["drawn"]) for i in ran["inputs"]},
+                         {"x": ([3, 5, sample_models.HIDDEN], False), "mask": ([3, 5], True)})
+        done = self.user.run("bctx-inspect", "run", self.front, "--inputs", self.place / "x.npz", "--dim", "length=9")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("--inputs and --dim choose", done.stderr)
+
     def test_what_somebody_else_signed_runs_interpreted_and_says_why(self):
         other = bctx.User(self.place / "other")
         ran = json.loads(other.ok("bctx-inspect", "run", self.front, "--json"))
@@ -307,6 +316,22 @@ class Run(Scene):
         done = self.user.run("bctx-inspect", "run", self.front)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("digest", done.stderr)
+
+
+class Samples(Scene):
+    def test_a_deployment_tool_judges_a_package_for_another_machine(self):
+        onnx.save(sample_models.decomposed(), self.place / "model.onnx")
+        front = self.place / "package.onnx"
+        self.user.ok("bctx-pack", "pack", self.place / "model.onnx", "-o", front, "--ort", "none")
+        profile = self.place / "arm.json"
+        profile.write_text(json.dumps({"schema_version": 1, "facts": {"arch": "aarch64", "cpu.features": ["asimd", "fp"]}}))
+        said = self.user.ok("list_contexts", front, profile)
+        self.assertIn("model: 6 contexts, signed", said)
+        verdicts = {line.split()[0]: line.split()[1].rstrip(":") for line in said.splitlines()[1:]}
+        self.assertEqual({v for c, v in verdicts.items() if c.endswith("aarch64")}, {"optimal"}, said)
+        self.assertEqual({v for c, v in verdicts.items() if not c.endswith("aarch64")}, {"unsupported"}, said)
+        container, = self.place.glob("*.bctx")
+        self.assertEqual(self.user.ok("list_contexts", container, profile), said)
 
 
 if __name__ == "__main__":

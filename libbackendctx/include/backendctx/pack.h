@@ -68,6 +68,8 @@ struct TakenRegion {
   std::string partition, graph_path, form;
   uint64_t nodes = 0;
   std::string structure_digest;
+  std::string attention;                     // "4 heads of 64, scale 0.125, causal"
+  std::vector<std::string> inputs, outputs;  // "x float32[batch, length, 64]"
 };
 struct UntakenRegion {
   std::string graph_path, node, op, reason;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "authoring/describe.h"
 #include "base/text.h"
 #include "fmt/format.h"
 #include "package/state.h"
@@ -202,9 +203,11 @@ class GraphRegions {
     BCTX_RETURN_IF_ERROR(carried);
     if (!classes_) classes_.emplace(flat_.view(), graph_);
     FillEqualValues(*classes_, graph_, candidate->span, &region.partition);
-    out_.taken.push_back({region.partition.id, graph_.path, candidate->attention.form,
-                          candidate->attention.nodes.size(),
-                          region.partition.structure_digest.Hex()});
+    out_.taken.push_back(
+        {region.partition.id, graph_.path, candidate->attention.form,
+         candidate->attention.nodes.size(), region.partition.structure_digest.Hex(),
+         DescribeAttention(candidate->attention), DescribeValues(region.partition.inputs),
+         DescribeValues(region.partition.outputs)});
     region.attention = std::move(candidate->attention);
     region.graph = &graph_;
     out_.regions.push_back(std::move(region));

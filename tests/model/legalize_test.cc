@@ -2,6 +2,7 @@
 #include "model/legalize.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "model/models.h"
@@ -75,6 +76,22 @@ TEST_CASE("bfloat16 is widened before and rounded once behind a decomposition", 
   CHECK(last.op_type() == "Cast");
   CHECK(last.attribute(0).i() == onnx::TensorProto::BFLOAT16);
   CHECK(last.output(0) == function.output(0));
+}
+
+TEST_CASE("the lowest finite addend of a mask closes a key in a decomposition", "[model]") {
+  const FlatModel flat = LoadText(R"(
+<ir_version: 10, opset_import: ["" : 24]>
+agraph (float[B, 2, S, 16] q, float[B, 2, S, 16] k, float[B, 2, S, 16] v,
+        float[B, 1, 1, S] mask) => (float[B, 2, S, 16] y)
+{ y = Attention(q, k, v, mask) }
+)");
+  const LegalBody body = Legalize(flat, PartitionOf(flat, "legal", "", {"y"})).value();
+  const onnx::FunctionProto function = FunctionOf(body);
+  CHECK(function.node(0).op_type() == "Constant");
+  CHECK(function.node(0).attribute(0).f() == std::numeric_limits<float>::lowest());
+  CHECK(function.node(2).op_type() == "LessOrEqual");
+  CHECK(function.node(2).input(0) == function.input(3));
+  CHECK(function.node(3).op_type() == "Where");
 }
 
 TEST_CASE("what has no decomposition is said", "[model]") {

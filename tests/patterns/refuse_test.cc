@@ -235,6 +235,24 @@ TEST_CASE("what an Attention node can do beyond this edition is named", "[patter
   CHECK_THAT(WhyNot(Edit(four, "float[b, 4, s, 16] q", "float[b, 6, s, 16] q")), Contains("heads"));
 }
 
+TEST_CASE("since opset 24 a mask of an Attention node must be proved to be as long as the keys",
+          "[patterns]") {
+  // A shorter one is padded with closed keys there, and one key is no exception.
+  const std::string text = R"(
+    <ir_version: 10, opset_import: ["" : 24]>
+    agraph (float[b, 2, s, 64] q, float[b, 2, t, 64] k, float[b, 2, t, 64] v, float[s, t] m)
+        => (float[b, 2, s, 64] y)
+    { y = Attention (q, k, v, m) }
+  )";
+  CHECK(Find(text).found.size() == 1);
+  for (const char* mask : {"float[s, 1] m", "float[s, u] m", "float[1] m"}) {
+    const std::string edited = Edit(text, "float[s, t] m", mask);
+    CHECK_THAT(WhyNot(edited), Contains("may be short"));
+  }
+  CHECK(Find(Edit(Edit(text, "float[s, t] m", "float[s, 1] m"), "\"\" : 24", "\"\" : 23"))
+            .found.size() == 1);
+}
+
 TEST_CASE("3-D Attention needs heads that divide", "[patterns]") {
   CHECK_THAT(WhyNot(Edit(kOperator3, "kv_num_heads = 2", "kv_num_heads = 3")),
              Contains("not proved to have 3 heads"));

@@ -25,6 +25,7 @@ struct Group {
   std::unique_ptr<PartitionForPlugin> partition;
   std::unique_ptr<Prover> prover;
   std::string refused;  // why nothing that ONNX Runtime runs says what the region computes
+  Status status;        // what kept ONNX Runtime from being asked: no disk, no process
 };
 
 struct Job {
@@ -174,7 +175,8 @@ class Compiler {
     const Region& first = regions_[group->regions.front()];
     group->prover = std::make_unique<Prover>(options_.proof, *group->partition, first,
                                              group->partition->body());
-    if (group->prover->refused().empty()) return;
+    group->status = group->prover->status();
+    if (!group->status.ok() || group->prover->refused().empty()) return;
     const std::string why = RefusalOf(group->prover->refused());
     if (!options_.legalize) {
       group->refused = fmt::format("ONNX Runtime does not run it: {}", why);
@@ -196,12 +198,13 @@ class Compiler {
     const Result<std::string> body = BodyModelOf(flat_, first);
     if (!body) return body.error().message();
     group->prover = std::make_unique<Prover>(options_.proof, *group->partition, first, *body);
+    group->status = group->prover->status();
     if (group->prover->refused().empty()) return "";
     return RefusalOf(group->prover->refused());
   }
 
   void RunJob(Job* job) const {
-    if (!groups_[job->group].refused.empty()) return;
+    if (!groups_[job->group].refused.empty() || !groups_[job->group].status.ok()) return;
     const auto start = std::chrono::steady_clock::now();
     job->status = Compile(job);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -259,19 +262,21 @@ class Compiler {
     std::map<Digest, const std::string*> blobs;
     std::map<std::pair<std::string, std::string>, manifest::Scope> scopes;
     for (const Group& group : groups_) {
+      BCTX_RETURN_IF_ERROR(group.status);
       if (!group.refused.empty()) NotTaken(group, group.refused, &out);
     }
     Refusals refusals;
+    const auto wrong = WrongHere();
     for (const Job& job : jobs_) {
       if (!groups_[job.group].refused.empty()) continue;
       if (!job.status.ok()) {
         BCTX_RETURN_IF_ERROR(NoteRefusal(job, &refusals));
         continue;
       }
-      if (!job.verdicts.wrong.empty()) {
-        out.dropped.push_back(fmt::format("{} for {}: {}",
-                                          RegionName(groups_[job.group].regions.front()),
-                                          job.target, job.verdicts.wrong));
+      if (const std::string why = WhyDropped(job, wrong); !why.empty()) {
+        out.dropped.push_back(fmt::format(
+            "{} for {}: {}", RegionName(groups_[job.group].regions.front()), job.target, why));
+        refusals[job.group].push_back({job.request->name, why, {job.target}, Refusal::kInProof});
         continue;
       }
       const Digest digest = crypto::Sha256(base::AsBytes(job.blob.bytes));
@@ -299,11 +304,32 @@ class Compiler {
     return out;
   }
 
+  // Group and backend of code that ran and was wrong, and for which target.
+  using Wrong = std::map<std::pair<size_t, std::string>, std::string>;
+  Wrong WrongHere() const {
+    Wrong wrong;
+    for (const Job& job : jobs_) {
+      if (job.status.ok() && !job.verdicts.wrong.empty()) {
+        wrong.emplace(std::pair(job.group, job.request->name), job.target);
+      }
+    }
+    return wrong;
+  }
+
+  // Code that ran and was wrong, and code of the same compiler for it that could not be run here.
+  static std::string WhyDropped(const Job& job, const Wrong& wrong) {
+    if (!job.verdicts.wrong.empty() || job.verdicts.proof.passed) return job.verdicts.wrong;
+    const auto other = wrong.find({job.group, job.request->name});
+    if (other == wrong.end()) return "";
+    return fmt::format("it could not be run here, and the code for {} was wrong", other->second);
+  }
+
   // Why jobs of a group came to nothing: reason, then the targets for which it holds.
   struct Refusal {
+    enum Where { kInCompiler, kOnHost, kInProof };
     std::string backend, reason;
     std::vector<std::string> targets;
-    bool by_host = false;  // compiled, and left out for this host
+    Where where = kInCompiler;  // kOnHost: compiled, and left out for this host
   };
   using Refusals = std::map<size_t, std::vector<Refusal>>;
 
@@ -319,7 +345,10 @@ class Compiler {
       return OkStatus();
     }
     (*refusals)[job.group].push_back(
-        {job.request->name, job.status.message(), {job.target}, code == StatusCode::kIncompatible});
+        {job.request->name,
+         job.status.message(),
+         {job.target},
+         code == StatusCode::kIncompatible ? Refusal::kOnHost : Refusal::kInCompiler});
     return OkStatus();
   }
 
@@ -332,8 +361,14 @@ class Compiler {
       for (const size_t region : groups_[group].regions) {
         const bool has_context = compiled.contains(RegionName(region));
         std::vector<std::string> parts;
+        const auto of_host =
+            static_cast<size_t>(std::count_if(reasons.begin(), reasons.end(), [](const Refusal& r) {
+              return r.where == Refusal::kOnHost;
+            }));
         for (const Refusal& refusal : reasons) {
-          if (has_context && refusal.by_host) continue;
+          // What was dropped is listed already; that other targets are of other hosts says little.
+          if (has_context && refusal.where != Refusal::kInCompiler) continue;
+          if (refusal.where == Refusal::kOnHost && of_host != reasons.size()) continue;
           const bool always = reasons.size() == 1 && !has_context;
           // The reason begins with the backend's name.
           parts.push_back(always ? refusal.reason

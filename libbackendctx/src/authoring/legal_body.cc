@@ -77,7 +77,9 @@ class Operators {
     }
     Region region = std::move(*made);
     const auto [known, is_new] = refused_.try_emplace(KeyOf(region));
-    if (is_new) known->second = Ask(region);
+    if (is_new) {
+      BCTX_ASSIGN_OR_RETURN(known->second, Ask(region));
+    }
     if (known->second.original.empty()) return OkStatus();
     if (known->second.legal.empty()) {
       BCTX_RETURN_IF_ERROR(GiveLegalBody(flat_, &region));
@@ -96,23 +98,31 @@ class Operators {
     std::string original, legal;  // why not; empty: it runs
   };
 
-  Answer Ask(const Region& region) const {
+  Result<Answer> Ask(const Region& region) const {
     Answer answer;
-    answer.original = TryBody(region);
+    BCTX_ASSIGN_OR_RETURN(answer.original, TryBody(region));
     if (answer.original.empty()) return answer;
     Region legal = region;
     const Status made = GiveLegalBody(flat_, &legal);
-    answer.legal = made.ok() ? TryBody(legal) : made.message();
+    answer.legal = made.message();
+    if (made.ok()) {
+      BCTX_ASSIGN_OR_RETURN(answer.legal, TryBody(legal));
+    }
     return answer;
   }
 
-  std::string TryBody(const Region& region) const {
+  // Why ONNX Runtime does not run it; empty: it does.
+  Result<std::string> TryBody(const Region& region) const {
     const Result<std::string> model = BodyModelOf(flat_, region);
-    if (!model) return model.error().message();
+    if (!model) return std::string(model.error().message());
     proof::Request request;
     request.cases = OperatorCases(flat_, region);
     const Result<std::string> answer = RunBody(tools_, *model, std::move(request));
-    return answer ? "" : RefusalOf(answer.error().message());
+    if (answer) return std::string();
+    if (answer.status().code() != StatusCode::kInternal) {
+      return answer.status().WithContext("proofs");
+    }
+    return RefusalOf(answer.error().message());
   }
 
   const model::FlatModel& flat_;

@@ -68,7 +68,11 @@ void Prover::RunTheBody(const std::string& body) {
     response_ = std::move(*response);
     return;
   }
-  refused_ = status.message();
+  if (status.code() != StatusCode::kInternal) {
+    status_ = status.WithContext("proofs");
+  } else {
+    refused_ = status.message();
+  }
   not_run_ = "the body could not be run in ONNX Runtime";
 }
 
@@ -108,6 +112,7 @@ Result<Verdicts> Prover::Prove(const plugin::Blob& blob, const plugin::Plugin* d
   }
   request.threads = 2;
   Result<std::string> answer = RunProgram(*command, request, tools_.temporary_folder);
+  if (!answer && answer.status().code() != StatusCode::kInternal) return answer.status();
   Result<proof::Response> found = answer ? Decode(*answer) : answer.status();
   if (!found) {
     verdicts.wrong = found.error().message();

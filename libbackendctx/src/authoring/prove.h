@@ -32,6 +32,8 @@ class Prover {
   // In ONNX Runtime's words, why it does not run the body; empty when it does, and when nobody
   // could ask it.
   const std::string& refused() const { return refused_; }
+  // What kept us from asking: Io and the like, of this machine and not of the body.
+  const Status& status() const { return status_; }
 
   Result<Verdicts> Prove(const plugin::Blob& blob, const plugin::Plugin* driver) const;
 
@@ -44,6 +46,7 @@ class Prover {
   ProofTools tools_;
   std::string not_run_;  // why no case could be made or answered
   std::string refused_;
+  Status status_;
   std::string request_;   // encoded cases, without a blob
   std::string response_;  // the body's answers
   Digest cases_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -142,6 +143,7 @@ class Legalizer {
         rounds = true;
       }
     }
+    if (node.op_type() == "Attention") MaskLowest(types, &node);
     std::vector<std::pair<std::string, std::string>> casts;  // from, to
     if (rounds) BCTX_RETURN_IF_ERROR(WidenOutputs(&node, &casts));
     BCTX_RETURN_IF_ERROR(Expand(node, types));
@@ -149,6 +151,38 @@ class Legalizer {
       AddCast(from, to, TensorProto::BFLOAT16, node.name() + "_narrow");
     }
     return OkStatus();
+  }
+
+  // ONNX Runtime's operator takes the lowest finite addend for a closed key, and so does compiled
+  // code; the standard's function body does not. A row that is closed throughout gives 0 in both.
+  void MaskLowest(const std::vector<onnx::TypeProto>& types, NodeProto* node) {
+    constexpr int kMask = 3;
+    if (node->input_size() <= kMask || node->input(kMask).empty() ||
+        types[kMask].tensor_type().elem_type() != TensorProto::FLOAT) {
+      return;
+    }
+    const std::string mask = node->input(kMask), prefix = node->name() + "_";
+    const auto add = [&](const char* op_type, const std::vector<std::string>& inputs,
+                         const std::string& wanted) {
+      NodeProto* added = body_.function.add_node();
+      added->set_op_type(op_type);
+      added->set_name(FreshNode(prefix + wanted));
+      for (const std::string& input : inputs) added->add_input(input);
+      added->add_output(Fresh(prefix + wanted));
+      return added;
+    };
+    const auto number = [&](float value, const std::string& wanted) {
+      NodeProto* added = add("Constant", {}, wanted);
+      AttributeProto* attribute = added->add_attribute();
+      attribute->set_name("value_float");
+      attribute->set_type(AttributeProto::FLOAT);
+      attribute->set_f(value);
+      return added->output(0);
+    };
+    const std::string lowest = number(std::numeric_limits<float>::lowest(), "lowest"),
+                      infinite = number(-std::numeric_limits<float>::infinity(), "closed");
+    const std::string is_closed = add("LessOrEqual", {mask, lowest}, "is_closed")->output(0);
+    node->set_input(kMask, add("Where", {is_closed, infinite, mask}, "mask")->output(0));
   }
 
   Status WidenOutputs(NodeProto* node, std::vector<std::pair<std::string, std::string>>* casts) {

@@ -65,6 +65,13 @@ Chain OperandOf(const GraphView& graph, Facts* facts, const Node& node, Input in
                   {{{kBatch, kHead, kSequence, kChannel}, std::nullopt}, input != kV, input != kQ});
 }
 
+// Since opset 24 a mask with fewer keys than there are is padded, so that one key is not broadcast.
+bool MayBeShort(const Facts& facts, const std::string& mask, const Chain& k) {
+  const Fact& fact = facts.Of(mask);
+  if (facts.opset() < 24 || !fact.ranked || fact.rank() == 0 || k.cuts.empty()) return false;
+  return !facts.symbols().Same(fact.dims.back(), k.cuts.front().size[kSequence]);
+}
+
 }  // namespace
 
 Chain PackedOperand(const Facts& facts, const std::string& value, int64_t heads) {
@@ -135,6 +142,9 @@ std::optional<Candidate> MatchAttentionOperator(const GraphView& graph, Facts* f
   if (Has(node.inputs, kMask)) {
     const bool is_bool = facts->Of(node.inputs[kMask]).type == kBool;
     candidate.masks = {{node.inputs[kMask], is_bool ? Mask::Kind::kKeep : Mask::Kind::kAdd}};
+    if (MayBeShort(*facts, node.inputs[kMask], candidate.k)) {
+      return fail("the mask is not proved to be as long as the keys: it may be short, and padded");
+    }
   }
   candidate.y_axes.roles = {kBatch, kHead, kSequence, kChannel};
   candidate.y = node.outputs.empty() ? "" : node.outputs[0];

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -163,7 +164,9 @@ int main(int argc, char** argv) {
       api->CreateEnvWithCustomLogger(Print, nullptr, ORT_LOGGING_LEVEL_INFO, "run_package", &env));
   OrtSessionOptions* options = nullptr;
   Check(api->CreateSessionOptions(&options));
-  AddProvider(env, options, argv[2], std::vector<std::string>(argv + 4, argv + argc));
+  // ONNX Runtime looks for a relative path beside its own library.
+  const std::string provider = std::filesystem::absolute(argv[2]).string();
+  AddProvider(env, options, provider.c_str(), std::vector<std::string>(argv + 4, argv + argc));
   OrtSession* session = nullptr;
   Check(api->CreateSession(env, argv[3], options, &session));
   RunOnce(session);

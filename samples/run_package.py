@@ -40,6 +40,7 @@ def make_inputs(session):
 
 def main():
     library, model = sys.argv[1:3]
+    library = str(pathlib.Path(library).resolve())  # ONNX Runtime looks for relative ones beside itself
     options = dict(argument.split("=", 1) for argument in sys.argv[3:])
     ort.register_execution_provider_library("backendctx", library)
     with tempfile.TemporaryDirectory() as folder:

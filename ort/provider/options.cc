@@ -30,7 +30,9 @@ std::vector<std::string> SplitList(const std::string& text) {
 Status ParseFlag(const std::string& key, const std::string& value, bool* out) {
   const bool yes = value == "1" || value == "true" || value == "on";
   const bool no = value == "0" || value == "false" || value == "off";
-  if (!yes && !no) return Wrong(key, value, "1 or 0");
+  if (!yes && !no) {
+    return Wrong(key, value, "1 or 0 (or true or false, on or off)");
+  }
   *out = yes;
   return OkStatus();
 }

@@ -90,7 +90,7 @@ Result<bool> Confirmed(const PublicKey& key, const AddFlags& flags, bool from_pa
                               "give --yes",
                               key.Id()));
   }
-  fmt::print(stderr, "run native code of packages signed by key {}? [y/N] ", key.Id());
+  std::cerr << fmt::format("run native code of packages signed by key {}? [y/N] ", key.Id());
   std::string answer;
   std::getline(std::cin, answer);
   return answer == "y" || answer == "yes";

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "tools_common/installation.h"
@@ -21,7 +22,18 @@ Result<int> RunChild(const std::vector<std::string>& arguments) {
   }
   texts.push_back(nullptr);
   pid_t child = 0;
-  const int error = posix_spawn(&child, texts[0], nullptr, nullptr, texts.data(), environ);
+  std::optional<ChildProcess> registered;
+  int error = 0;
+  {
+    const SignalPause pause;
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attributes, &pause.before());
+    error = posix_spawn(&child, texts[0], nullptr, &attributes, texts.data(), environ);
+    posix_spawnattr_destroy(&attributes);
+    if (error == 0) registered.emplace(child);
+  }
   if (error != 0) {
     return Status(StatusCode::kIo,
                   fmt::format("{}: cannot be started: {}", arguments[0],
@@ -37,6 +49,7 @@ Result<int> RunChild(const std::vector<std::string>& arguments) {
 
 Result<ScratchFolder> ScratchFolder::Make() {
   std::string path = TemporaryFolder() + "/bctx-XXXXXX";
+  const SignalPause pause;
   if (mkdtemp(path.data()) != nullptr) return ScratchFolder(path);
   return Status(StatusCode::kIo,
                 fmt::format("{}: no temporary folder can be made: {}", TemporaryFolder(),

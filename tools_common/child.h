@@ -3,6 +3,7 @@
 // Threads: plain functions.
 #pragma once
 
+#include <backendctx/cleanup.h>
 #include <backendctx/status.h>
 
 #include <string>
@@ -18,7 +19,8 @@ Result<int> RunChild(const std::vector<std::string>& arguments);
 class ScratchFolder {
  public:
   static Result<ScratchFolder> Make();
-  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::move(other.path_)) {
+  ScratchFolder(ScratchFolder&& other) noexcept
+      : path_(std::move(other.path_)), registered_(std::move(other.registered_)) {
     other.path_.clear();
   }
   ScratchFolder& operator=(ScratchFolder&&) = delete;
@@ -26,8 +28,9 @@ class ScratchFolder {
   const std::string& path() const { return path_; }
 
  private:
-  explicit ScratchFolder(std::string path) : path_(std::move(path)) {}
+  explicit ScratchFolder(std::string path) : path_(std::move(path)), registered_(path_) {}
   std::string path_;
+  TemporaryPath registered_;
 };
 
 }  // namespace backendctx::tools

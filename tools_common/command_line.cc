@@ -1,5 +1,7 @@
 #include "tools_common/command_line.h"
 
+#include <backendctx/cleanup.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -13,9 +15,40 @@
 namespace backendctx::tools {
 namespace {
 
-constexpr int kInterrupted = 130;
+extern "C" void OnSignal(int signal) {
+  CleanUpAfterSignal();
+  _exit(128 + signal);
+}
 
-extern "C" void OnInterrupt(int) { _exit(kInterrupted); }
+void InstallHandlers() {
+  struct sigaction action{};
+  action.sa_handler = OnSignal;
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, SIGINT);
+  sigaddset(&action.sa_mask, SIGTERM);
+  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
+}
+
+// A standard stream that the caller closed must not become the first file that is opened: messages
+// would go into it. The stand-in refuses what the closed one would have refused.
+void FillClosedStreams() {
+  for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(file, F_GETFD) >= 0) continue;
+    (void)!open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+// No option and no operand of ours has a meaning for an empty text, which is a variable of a script
+// that was not set.
+void RefuseEmpty(CLI::App* app) {
+  const auto check = [](const std::string& text) {
+    return std::string(text.empty() ? "is empty" : "");
+  };
+  for (CLI::Option* option : app->get_options()) {
+    if (option->get_items_expected_max() > 0) option->check(CLI::Validator(check, "", "not empty"));
+  }
+  for (CLI::App* verb : app->get_subcommands({})) RefuseEmpty(verb);
+}
 
 }  // namespace
 
@@ -76,6 +109,7 @@ int CommandLine::UsageError(const CLI::ParseError& error, int argc, char** argv)
 }
 
 int CommandLine::Dispatch(int argc, char** argv) {
+  RefuseEmpty(&app_);
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -86,7 +120,8 @@ int CommandLine::Dispatch(int argc, char** argv) {
 }
 
 int CommandLine::Run(int argc, char** argv) {
-  std::signal(SIGINT, OnInterrupt);
+  FillClosedStreams();
+  InstallHandlers();
   int code = 1;
   try {
     code = Dispatch(argc, argv);

@@ -1,5 +1,6 @@
 #include "tools_common/output_file.h"
 
+#include <backendctx/cleanup.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -38,7 +39,9 @@ Status CheckOutputFile(const std::string& path, const std::vector<std::string>& 
                   {.file = path});
   }
   if (!fs::is_regular_file(path, none)) {
-    const char* found = fs::is_directory(path, none) ? "a folder" : "no regular file";
+    const char* found = fs::is_directory(path, none) ? "a folder"
+                        : fs::exists(path, none)     ? "no regular file"
+                                                     : "a symbolic link that leads nowhere";
     return Status(StatusCode::kUnsafePath,
                   fmt::format("{}: found {}, expected a regular file or none", path, found),
                   {.file = path, .found = found, .expected = "a regular file or none"});
@@ -50,6 +53,7 @@ Status WriteOutputFile(const std::string& path, const std::string& bytes,
                        const std::vector<std::string>& inputs, bool force) {
   BCTX_RETURN_IF_ERROR(CheckOutputFile(path, inputs, force));
   const std::string draft = fmt::format("{}.{}.part", path, getpid());
+  const TemporaryPath registered(draft);
   std::ofstream file(draft, std::ios::binary | std::ios::trunc);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   file.close();

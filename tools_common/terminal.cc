@@ -37,6 +37,9 @@ bool WantsColor(const std::string& choice, int file) {
   return IsTerminal(file);
 }
 
+// Where fmt::print would throw, this does not.
+void PrintError(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
 }  // namespace
 
 void SetupTerminal(const std::string& program, const TerminalOptions& options) {
@@ -46,6 +49,8 @@ void SetupTerminal(const std::string& program, const TerminalOptions& options) {
                                                              : spdlog::color_mode::never;
   auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>(mode);
   auto logger = std::make_shared<spdlog::logger>(program, sink);
+  // A message that cannot be written is lost, and nothing else: the exit code says the rest.
+  logger->set_error_handler([](const std::string&) {});
   logger->set_pattern("%n: %^%l%$: %v");
   logger->set_level(options.quiet         ? spdlog::level::err
                     : options.verbose > 0 ? spdlog::level::debug
@@ -73,7 +78,7 @@ int Fail(const Status& status) {
     return !part.empty() && message.find(part) == std::string::npos;
   };
   const auto line = [](const char* name, const std::string& value) {
-    fmt::print(stderr, "  {:<9} {}\n", name, Escape(value));
+    PrintError(fmt::format("  {:<9} {}\n", name, Escape(value)));
   };
   if (missing(detail.file)) line("file", detail.file);
   if (detail.offset && missing(fmt::format("offset {}", *detail.offset))) {
@@ -83,7 +88,7 @@ int Fail(const Status& status) {
   if (missing(detail.found)) line("found", detail.found);
   if (missing(detail.expected)) line("expected", detail.expected);
   if (const std::string next = Wrap(NextStep(status), kIndent); !next.empty()) {
-    fmt::print(stderr, "  {:<9} {}", "next", next.substr(kIndent));
+    PrintError(fmt::format("  {:<9} {}", "next", next.substr(kIndent)));
   }
   return ExitCode(status.code());
 }
@@ -93,7 +98,7 @@ int FailUsage(const std::string& text) { return Fail(Status(StatusCode::kInvalid
 void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 Progress::~Progress() {
-  if (shown_) fmt::print(stderr, "\r\033[K");
+  if (shown_) PrintError("\r\033[K");
 }
 
 void Progress::Update(const std::string& stage, uint64_t done, uint64_t total) {
@@ -107,8 +112,8 @@ void Progress::Update(const std::string& stage, uint64_t done, uint64_t total) {
   constexpr size_t kWidth = 30;
   const double part = total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
   const auto filled = std::min(kWidth, static_cast<size_t>(part * kWidth));
-  fmt::print(stderr, "\r\033[K{:<24} [{}{}] {:3.0f} %", Escape(stage).substr(0, 24),
-             std::string(filled, '#'), std::string(kWidth - filled, ' '), part * 100);
+  PrintError(fmt::format("\r\033[K{:<24} [{}{}] {:3.0f} %", Escape(stage).substr(0, 24),
+                         std::string(filled, '#'), std::string(kWidth - filled, ' '), part * 100));
   std::fflush(stderr);
 }
 

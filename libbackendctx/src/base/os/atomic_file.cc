@@ -37,12 +37,14 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : file_(std::move(other.file_)),
       temporary_(std::exchange(other.temporary_, {})),
       target_(std::move(other.target_)),
+      registered_(std::move(other.registered_)),
       existing_(other.existing_) {}
 
 AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
   std::swap(file_, other.file_);
   std::swap(temporary_, other.temporary_);
   std::swap(target_, other.target_);
+  std::swap(registered_, other.registered_);
   std::swap(existing_, other.existing_);
   return *this;
 }
@@ -52,24 +54,32 @@ AtomicFile::~AtomicFile() { Discard(); }
 void AtomicFile::Discard() {
   if (!temporary_.empty()) unlink(temporary_.c_str());
   temporary_.clear();
+  registered_ = TemporaryPath();
 }
 
 Result<AtomicFile> AtomicFile::Create(const std::string& target, Existing existing, uint32_t mode) {
   if (IsFolder(target)) return ErrnoStatus(target, "create", EISDIR);
   if (existing == kMustBeNew && Exists(target)) return ErrnoStatus(target, "create", EEXIST);
   struct stat info{};
+  if (existing == kMustBeNew && lstat(target.c_str(), &info) == 0) {
+    return Status(StatusCode::kIo,
+                  fmt::format("{}: create: found a symbolic link that leads nowhere", target),
+                  {.file = target});
+  }
   if (stat(target.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     return UnsafePath(target, "a device or a pipe", "a regular file, or none");
   }
   // A process that was killed may have left a file of the same name behind; a few tries pass it.
   for (int tries = 0; tries < 100; ++tries) {
     std::string temporary = TemporaryName(target);
+    const SignalPause pause;
     const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                         static_cast<mode_t>(mode));
     if (fd < 0 && errno == EEXIST) continue;
     if (fd < 0) return ErrnoStatus(target, "create");
     AtomicFile out;
     out.file_ = File::FromDescriptor(fd, target);
+    out.registered_ = TemporaryPath(temporary);
     out.temporary_ = std::move(temporary);
     out.target_ = target;
     out.existing_ = existing;
@@ -86,6 +96,7 @@ Status AtomicFile::Commit() {
                                             : RenameNew(temporary_.c_str(), target_.c_str());
   if (renamed != 0) return ErrnoStatus(target_, "rename");
   temporary_.clear();
+  registered_ = TemporaryPath();
   return SyncFolder(FolderOf(target_));
 }
 

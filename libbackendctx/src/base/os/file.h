@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backendctx/cleanup.h"
 #include "backendctx/export.h"
 #include "backendctx/status.h"
 
@@ -110,6 +111,7 @@ class AtomicFile {
 
   File file_;
   std::string temporary_, target_;
+  TemporaryPath registered_;
   Existing existing_ = kMustBeNew;
 };
 

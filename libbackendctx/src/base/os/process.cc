@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "base/os/descriptor.h"
 #include "base/os/file.h"
@@ -49,16 +50,22 @@ int WaitFor(pid_t child) {
   return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
 }
 
-Status Spawn(const std::vector<std::string>& arguments, int error_fd, pid_t* child) {
+Status Spawn(const std::vector<std::string>& arguments, int error_fd, const sigset_t& signals,
+             pid_t* child) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, error_fd, STDERR_FILENO);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  posix_spawnattr_setsigmask(&attributes, &signals);
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  const int error = posix_spawn(child, argv[0], &actions, nullptr, argv.data(), environ);
+  const int error = posix_spawn(child, argv[0], &actions, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   return error == 0 ? OkStatus() : ErrnoStatus(arguments[0], "starting it", error);
 }
@@ -70,9 +77,12 @@ Result<ProcessResult> RunProcess(const std::vector<std::string>& arguments, int 
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(arguments.at(0), "making a pipe");
   const Descriptor read_end(ends[0]);
   pid_t child = 0;
+  std::optional<ChildProcess> registered;
   {
     const Descriptor write_end(ends[1]);
-    BCTX_RETURN_IF_ERROR(Spawn(arguments, write_end.get(), &child));
+    const SignalPause pause;
+    BCTX_RETURN_IF_ERROR(Spawn(arguments, write_end.get(), pause.before(), &child));
+    registered.emplace(child);
   }
   ProcessResult result;
   if (!Drain(read_end.get(), Clock::now() + std::chrono::seconds(seconds), &result.error_output)) {
@@ -85,6 +95,7 @@ Result<ProcessResult> RunProcess(const std::vector<std::string>& arguments, int 
 
 Result<TemporaryFolder> TemporaryFolder::Make(const std::string& parent) {
   std::string path = Join(parent, "backendctx-XXXXXX");
+  const SignalPause pause;
   if (mkdtemp(path.data()) == nullptr) return ErrnoStatus(path, "making a folder");
   return TemporaryFolder(path);
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "backendctx/cleanup.h"
 #include "backendctx/status.h"
 
 namespace backendctx::os {
@@ -23,7 +24,8 @@ Result<ProcessResult> RunProcess(const std::vector<std::string>& arguments, int 
 class TemporaryFolder {
  public:
   static Result<TemporaryFolder> Make(const std::string& parent);
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::move(other.path_)) {
+  TemporaryFolder(TemporaryFolder&& other) noexcept
+      : path_(std::move(other.path_)), registered_(std::move(other.registered_)) {
     other.path_.clear();
   }
   TemporaryFolder& operator=(TemporaryFolder&&) = delete;
@@ -32,8 +34,9 @@ class TemporaryFolder {
   const std::string& path() const { return path_; }
 
  private:
-  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
+  explicit TemporaryFolder(std::string path) : path_(std::move(path)), registered_(path_) {}
   std::string path_;
+  TemporaryPath registered_;
 };
 
 }  // namespace backendctx::os

@@ -4,16 +4,19 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 #include "packager/encoding.h"
 #include "packager/making.h"
 #include "packager/pack_report.h"
+#include "packager/report_file.h"
 #include "packager/verbs.h"
 #include "tools_common/text.h"
+#include "tools_common/user_files.h"
 
 namespace backendctx::tools {
 namespace {
@@ -50,12 +53,25 @@ Result<BackendRequest> ParseBackend(const std::string& text) {
   return request;
 }
 
+Status CheckNew(const BackendRequest& request, const std::vector<BackendRequest>& before) {
+  for (const BackendRequest& other : before) {
+    if (other.name != request.name) continue;
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("--backend {0}: found twice, expected once with all its options: "
+                              "--backend {0},key=value,key=value",
+                              request.name));
+  }
+  return OkStatus();
+}
+
 Status FillOptions(Flags* flags) {
   PackOptions& options = flags->options;
   BCTX_ASSIGN_OR_RETURN(options.encoding, ParseEncoding("--encoding", flags->encoding));
   if (!flags->backends.empty()) options.backends.clear();
   for (const std::string& backend : flags->backends) {
-    BCTX_ASSIGN_OR_RETURN(options.backends.emplace_back(), ParseBackend(backend));
+    BCTX_ASSIGN_OR_RETURN(BackendRequest request, ParseBackend(backend));
+    BCTX_RETURN_IF_ERROR(CheckNew(request, options.backends));
+    options.backends.push_back(std::move(request));
   }
   options.legalize = flags->legalize == "auto";
   options.targets = Split(flags->targets, ',');
@@ -72,6 +88,20 @@ Status FillOptions(Flags* flags) {
   return FindProofTools(&options.proof);
 }
 
+// Backends expect a folder that is there.
+Status MakeDumpFolder(const std::string& folder) {
+  if (folder.empty()) return OkStatus();
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (!error && !std::filesystem::is_directory(folder, error)) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
+  if (!error && access(folder.c_str(), W_OK | X_OK) != 0) error = {errno, std::generic_category()};
+  if (!error) return OkStatus();
+  return Status(StatusCode::kIo, fmt::format("--dump-ir {}: {}", folder, error.message()),
+                {.file = folder});
+}
+
 Result<PackReport> RunPack(Flags* flags, std::string* signer) {
   BCTX_RETURN_IF_ERROR(FillOptions(flags));
   Progress progress;
@@ -79,33 +109,27 @@ Result<PackReport> RunPack(Flags* flags, std::string* signer) {
     progress.Update(stage, done, total);
   };
   // A run that is going to fail or to write nothing makes no key.
-  const bool writes_nothing = flags->options.dry_run || access(flags->model.c_str(), R_OK) != 0;
+  const bool is_readable = access(flags->model.c_str(), R_OK) == 0;
+  if (is_readable) BCTX_RETURN_IF_ERROR(MakeDumpFolder(flags->options.dump_folder));
+  const bool writes_nothing = flags->options.dry_run || !is_readable;
   BCTX_ASSIGN_OR_RETURN(const std::optional<SigningKey> key, ChooseKey(flags->key, writes_nothing));
   flags->options.key = key ? &*key : nullptr;
   if (key) *signer = key->Public().Id();
   return Pack(flags->model, flags->output, flags->options);
 }
 
-// The report is an output: no file that the verb reads, and none that is there already.
-Status CheckReport(const Flags& flags) {
-  std::error_code none;
-  if (flags.report.empty() || !std::filesystem::exists(flags.report, none)) return OkStatus();
-  for (const std::string& other : {flags.model, flags.output, flags.key.file}) {
-    if (!other.empty() && std::filesystem::equivalent(flags.report, other, none)) {
-      return Status(StatusCode::kInvalidArgument,
-                    fmt::format("report '{}' is a file that pack uses", flags.report),
-                    {.file = flags.report});
-    }
-  }
-  if (flags.options.force) return OkStatus();
-  return Status(StatusCode::kInvalidArgument,
-                fmt::format("{}: exists already; --force replaces it", flags.report),
-                {.file = flags.report});
+std::vector<std::string> FilesInUse(const Flags& flags) {
+  std::vector<std::string> files = flags.options.plugins;
+  files.insert(files.end(), {flags.model, flags.output, flags.key.file});
+  if (const Result<std::string> config = ConfigFolder()) files.push_back(*config + "/key");
+  return files;
 }
 
 int PackVerb(Flags* flags) {
   std::string signer;
-  if (const Status usable = CheckReport(*flags); !usable.ok()) return Fail(usable);
+  const Status usable =
+      CheckReportFile(flags->report, FilesInUse(*flags), flags->output, flags->options.force);
+  if (!usable.ok()) return Fail(usable);
   const Result<PackReport> report = RunPack(flags, &signer);
   if (!report) return Fail(report.error());
   const Json json = PackReportJson(*report, flags->model, signer, flags->options.dry_run);

@@ -1,7 +1,9 @@
 // Files into place, and old ones away.
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
+#include <system_error>
 
 #include "authoring/write.h"
 #include "base/bytes.h"
@@ -100,6 +102,16 @@ Status PlaceFronts(const std::vector<FrontFile>& fronts, const std::string& fold
   return OkStatus();
 }
 
+// A symbolic link without a file behind it is there and would be in the way.
+Status CheckNoLink(const std::string& output) {
+  std::error_code none;
+  if (!std::filesystem::is_symlink(output, none)) return OkStatus();
+  return Status(
+      StatusCode::kInvalidArgument,
+      fmt::format("{}: is a symbolic link that leads nowhere; --force replaces the link", output),
+      {.file = output});
+}
+
 Status CheckPath(const std::string& input, const std::string& output, bool force) {
   const std::string name = os::NameOf(output);
   if (!name.ends_with(kSuffix) || name == kSuffix) {
@@ -111,7 +123,7 @@ Status CheckPath(const std::string& input, const std::string& output, bool force
   if (!os::IsFolder(folder)) {
     return Status(StatusCode::kIo, fmt::format("{}: no such folder", folder), {.file = folder});
   }
-  if (!os::Exists(output)) return OkStatus();
+  if (!os::Exists(output)) return force ? OkStatus() : CheckNoLink(output);
   const Result<std::string> from = os::RealPath(input), to = os::RealPath(output);
   if (from && to && *from == *to) {
     return Status(StatusCode::kInvalidArgument,
@@ -127,6 +139,10 @@ Status CheckPath(const std::string& input, const std::string& output, bool force
 std::string StemOf(const std::string& output) {
   const std::string name = os::NameOf(output);
   return name.substr(0, name.size() - kSuffix.size());
+}
+
+std::string Beside(const std::string& output, const std::string& name) {
+  return output.substr(0, output.size() - os::NameOf(output).size()) + name;
 }
 
 std::vector<std::string> FrontPaths(const std::string& output, FrontEncoding encoding) {

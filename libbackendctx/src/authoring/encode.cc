@@ -71,7 +71,7 @@ Result<EncodeReport> EncodePackage(const Package& package, const std::string& ou
   EncodeReport report;
   report.fronts = FrontPaths(output, options.encoding);
   if (!options.embed) {
-    report.container = os::Join(os::FolderOf(output), assembled->container_name);
+    report.container = Beside(output, assembled->container_name);
   }
   report.front_bytes = assembled->FrontBytes();
   report.container_bytes = assembled->container.index().file_size;

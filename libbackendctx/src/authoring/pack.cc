@@ -93,7 +93,7 @@ void FillSizes(const Assembled& assembled, const model::FlatModel& flat, const s
   report->fronts = FrontPaths(output, encoding);
   report->embedded = assembled.container_name.empty();
   if (!report->embedded) {
-    report->container = os::Join(os::FolderOf(output), assembled.container_name);
+    report->container = Beside(output, assembled.container_name);
   }
   report->front_bytes = assembled.FrontBytes();
   report->container_bytes = assembled.container.index().file_size;

@@ -127,7 +127,7 @@ Result<Written> WriteChanged(const std::vector<Package>& sources, manifest::Mani
   Written written;
   written.front = output;
   if (!base.is_embedded()) {
-    written.container = os::Join(os::FolderOf(output), assembled.container_name);
+    written.container = Beside(output, assembled.container_name);
   }
   written.front_bytes = assembled.FrontBytes();
   written.container_bytes = assembled.container.index().file_size;

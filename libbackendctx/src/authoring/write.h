@@ -65,6 +65,10 @@ Result<Assembled> Assemble(const model::FlatModel& flat, const manifest::Manifes
 // The name of an output without its ".onnx".
 std::string StemOf(const std::string& output);
 
+// The file `name` in the folder of an output, written as the output is: "b.onnx" gives "NAME", and
+// "./b.onnx" gives "./NAME".
+std::string Beside(const std::string& output, const std::string& name);
+
 // The files that an output stands for: itself, and with both encodings the flat front beside it.
 std::vector<std::string> FrontPaths(const std::string& output, FrontEncoding encoding);
 

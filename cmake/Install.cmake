@@ -5,7 +5,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(bctx_headers)
-foreach(name change digest encode export extract manifest pack package plugin_abi plugins references selection
+foreach(name change cleanup digest encode export extract manifest pack package plugin_abi plugins references selection
     status trust version)
   list(APPEND bctx_headers "${PROJECT_SOURCE_DIR}/libbackendctx/include/backendctx/${name}.h")
 endforeach()

@@ -324,7 +324,8 @@ class Samples(Scene):
         front = self.place / "package.onnx"
         self.user.ok("bctx-pack", "pack", self.place / "model.onnx", "-o", front, "--ort", "none")
         profile = self.place / "arm.json"
-        profile.write_text(json.dumps({"schema_version": 1, "facts": {"arch": "aarch64", "cpu.features": ["asimd", "fp"]}}))
+        profile.write_text(json.dumps({"schema_version": 1, "facts": {"arch": "aarch64", "os": "linux",
+                                                                     "cpu.features": ["asimd", "fp"]}}))
         said = self.user.ok("list_contexts", front, profile)
         self.assertIn("model: 6 contexts, signed", said)
         verdicts = {line.split()[0]: line.split()[1].rstrip(":") for line in said.splitlines()[1:]}

@@ -69,7 +69,6 @@ def graphsurgeon(model, inputs, out):
 def spox(model, inputs, out):
     import spox
     loaded = onnx.load(model)
-    # Whoever has a metadata property of their own would see it here.
     arguments = {i.name: spox.argument(spox.Tensor(inputs[i.name].dtype, [None] * inputs[i.name].ndim))
                  for i in loaded.graph.input}
     results = spox.inline(loaded)(**arguments)

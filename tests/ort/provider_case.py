@@ -67,6 +67,18 @@ class Packages(unittest.TestCase):
         folder = pathlib.Path(tempfile.mkdtemp(dir=ROOT))
         return pathlib.Path(shutil.copy(front, folder)), pathlib.Path(shutil.copy(container, folder))
 
+    def linked(self, name, *flags):
+        """The front as a model cache has it: links into one folder of contents."""
+        files = self.package(name, *flags)
+        folder = pathlib.Path(tempfile.mkdtemp(dir=ROOT))
+        contents, snapshot = folder / "blobs", folder / "snapshots"
+        contents.mkdir()
+        snapshot.mkdir()
+        for file in files:
+            shutil.copy(file, contents / f"content-{file.suffix[1:]}")
+            (snapshot / file.name).symlink_to(contents / f"content-{file.suffix[1:]}")
+        return snapshot / files[0].name
+
     def flip(self, container, at):
         """Changes one byte."""
         data = bytearray(container.read_bytes())

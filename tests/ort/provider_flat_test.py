@@ -163,15 +163,7 @@ class Flat(Packages):
 
     def test_symlinked_cache(self):
         """a flat front whose files are links into one folder of contents runs compiled"""
-        front, container = self.package("in_branches", *FLAT)
-        folder = pathlib.Path(tempfile.mkdtemp(dir=provider_case.ROOT))
-        contents, snapshot = folder / "blobs", folder / "snapshots"
-        contents.mkdir()
-        snapshot.mkdir()
-        for file in (front, container):
-            shutil.copy(file, contents / f"content-{file.suffix[1:]}")
-            (snapshot / file.name).symlink_to(contents / f"content-{file.suffix[1:]}")
-        _, report = self.report(snapshot / front.name)
+        _, report = self.report(self.linked("in_branches", *FLAT))
         self.assert_compiled(report, 2)
 
 

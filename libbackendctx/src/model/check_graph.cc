@@ -122,24 +122,10 @@ class GraphCheck {
                                   NodeName(nodes[static_cast<int>(node)])));
   }
 
-  // A node on a cycle of a graph that has one. What remains when all that is ready has been taken
-  // away waits for something that remains; going back that way, the first node met twice is on a
-  // cycle.
+  // A node on a cycle of a graph that has one. What still waits waits for something that does too;
+  // going back that way, the first node met twice is on a cycle.
   static size_t OnCycle(const std::vector<std::vector<size_t>>& after) {
-    std::vector<size_t> waits(after.size(), 0), ready;
-    for (const auto& list : after) {
-      for (const size_t item : list) ++waits[item];
-    }
-    for (size_t i = 0; i < after.size(); ++i) {
-      if (waits[i] == 0) ready.push_back(i);
-    }
-    while (!ready.empty()) {
-      const size_t item = ready.back();
-      ready.pop_back();
-      for (const size_t next : after[item]) {
-        if (--waits[next] == 0) ready.push_back(next);
-      }
-    }
+    const std::vector<size_t> waits = StillWaiting(after);
     std::unordered_map<size_t, size_t> before;  // one that it waits for, still there
     size_t at = 0;
     for (size_t i = 0; i < after.size(); ++i) {

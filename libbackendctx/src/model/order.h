@@ -44,4 +44,24 @@ inline std::optional<std::vector<size_t>> StableOrder(
   return order;
 }
 
+// How many items each one still waits for when all that is ready has been taken away, again and
+// again: more than 0 for those on a cycle and those behind one.
+inline std::vector<size_t> StillWaiting(const std::vector<std::vector<size_t>>& after) {
+  std::vector<size_t> waits(after.size(), 0), ready;
+  for (const auto& list : after) {
+    for (const size_t item : list) ++waits[item];
+  }
+  for (size_t i = 0; i < after.size(); ++i) {
+    if (waits[i] == 0) ready.push_back(i);
+  }
+  while (!ready.empty()) {
+    const size_t item = ready.back();
+    ready.pop_back();
+    for (const size_t next : after[item]) {
+      if (--waits[next] == 0) ready.push_back(next);
+    }
+  }
+  return waits;
+}
+
 }  // namespace backendctx::model

@@ -190,20 +190,7 @@ Result<std::vector<size_t>> Items(const GraphView& graph,
 // Two partitions that wait for each other cannot both be one node. Names one node of each.
 Status Cycle(const GraphView& graph, const std::vector<Partition>& partitions,
              const std::vector<std::vector<size_t>>& after) {
-  std::vector<size_t> waits(after.size(), 0), ready;
-  for (const auto& list : after) {
-    for (const size_t item : list) ++waits[item];
-  }
-  for (size_t i = 0; i < after.size(); ++i) {
-    if (waits[i] == 0) ready.push_back(i);
-  }
-  while (!ready.empty()) {
-    const size_t item = ready.back();
-    ready.pop_back();
-    for (const size_t next : after[item]) {
-      if (--waits[next] == 0) ready.push_back(next);
-    }
-  }
+  const std::vector<size_t> waits = model::StillWaiting(after);
   std::vector<std::string> stuck;
   for (size_t p = 0; p < partitions.size() && stuck.size() < 2; ++p) {
     if (waits[p] > 0) stuck.push_back(graph.nodes[partitions[p].nodes.front()].Key());

@@ -39,10 +39,15 @@ class Interrupted(unittest.TestCase):
                                        env={**user.environment, "TMPDIR": str(scratch)}, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             end = time.monotonic() + DEADLINE
-            while not list(scratch.iterdir()) and packing.poll() is None and time.monotonic() < end:
+            while packing.poll() is None and time.monotonic() < end:
+                packing.send_signal(signal.SIGSTOP)  # what is seen now is still there when the signal arrives
+                if list(scratch.iterdir()):
+                    break
+                packing.send_signal(signal.SIGCONT)
                 time.sleep(0.001)
             self.assertTrue(list(scratch.iterdir()), "no proof was seen")
             packing.send_signal(number)
+            packing.send_signal(signal.SIGCONT)
             told = "".join(packing.communicate(timeout=DEADLINE))
             self.assertEqual(packing.returncode, code, told)
             self.assertEqual(list(scratch.iterdir()), [])

@@ -5,10 +5,9 @@
 
 Needs onnx and numpy. The tests of the library read the files; who changes the format runs this again.
 A line of NAME.digests is `graph HEX` or, separated by "|" and within a field by ",",
-`partition|GRAPH PATH|NODE KEYS|ACTIVATIONS|OUTPUTS|HEX`.
+`partition|GRAPH PATH|NODE KEYS|ACTIVATIONS|OUTPUTS|WEIGHTS|CONSTANTS|HEX`.
 """
 import hashlib
-import heapq
 import pathlib
 import struct
 import sys
@@ -174,36 +173,46 @@ def definitions(g):
     return ({v.name for v in g.input} | {t.name for t in g.initializer} | {o for n in g.node for o in n.output})
 
 
-def reads(n):
-    names = set(n.input)
-    for g in subgraphs(n):
-        inner = {o.name for o in g.output}.union(*(reads(k) for k in g.node))
-        names |= inner - definitions(g)
-    return names - {""}
-
-
 def live(nodes):
     return [n for n in nodes if constant(n) is None]
 
 
-def stable_order(nodes):
-    maker = {o: i for i, n in enumerate(nodes) for o in n.output if o}
-    needs = [{maker[r] for r in reads(n) if r in maker} for n in nodes]
-    ready = [i for i, need in enumerate(needs) if not need]
-    order, done = [], set()
-    while ready:
-        i = heapq.heappop(ready)
-        order.append(nodes[i])
-        done.add(i)
-        for k, need in enumerate(needs):
-            if i in need and need <= done:
-                heapq.heappush(ready, k)
-    assert len(order) == len(nodes)
+def reads(n):
+    """What a node reads of its own graph and those around it: inputs, then what its subgraphs capture."""
+    names = [i for i in n.input if i]
+    for a in by_name(n.attribute):
+        if a.type == AttributeProto.GRAPH:
+            names += captures(a.g)
+    return names
+
+
+def captures(g):
+    names = [r for n in node_order(live(g.node), [o.name for o in g.output]) for r in reads(n)]
+    return [r for r in names + [o.name for o in g.output] if r not in definitions(g)]
+
+
+def node_order(nodes, outputs):
+    maker = {o: n for n in nodes for o in n.output if o}
+    order = []
+
+    def visit(n):
+        if any(n is done for done in order):
+            return
+        for name in reads(n):
+            if name in maker:
+                visit(maker[name])
+        order.append(n)
+
+    for name in outputs:
+        if name in maker:
+            visit(maker[name])
+    for n in sorted(nodes, key=lambda n: key(n).encode()):
+        visit(n)
     return order
 
 
 class Structure:
-    def __init__(self, model, chain, nodes, activations, outputs):
+    def __init__(self, model, chain, nodes, activations, outputs, weights, constants):
         self.chain, self.made, self.weights = chain, 0, {}
         first = {name: b"a" + number(i) for i, name in enumerate(activations)}
         self.levels = [(chain[-1], first)]
@@ -213,10 +222,10 @@ class Structure:
         def version(name):
             return max([i.version for i in model.opset_import if domain(i.domain) == name], default=0)
 
-        stream = text("backendctx structure digest 1")
+        stream = text("backendctx structure digest 2")
         stream += each(sorted(domains, key=str.encode), lambda d: text(d) + number(version(d)))
-        stream += number(len(activations)) + self.nodes(stable_order(live(nodes)))
-        stream += each(outputs, lambda o: first[o])
+        stream += number(len(activations)) + self.nodes(node_order(live(nodes), outputs))
+        stream += each(outputs, lambda o: first[o]) + each(weights, self.use) + each(constants, self.use)
         self.digest = hashlib.sha256(stream).hexdigest()
 
     def collect(self, nodes, domains):
@@ -244,7 +253,7 @@ class Structure:
         self.levels.append((g, {}))
         for value in g.input:
             self.make(value.name)
-        stream = b"G" + number(len(g.input)) + self.nodes(stable_order(live(g.node)))
+        stream = b"G" + number(len(g.input)) + self.nodes(node_order(live(g.node), [o.name for o in g.output]))
         stream += each(g.output, lambda o: self.use(o.name))
         self.levels.pop()
         return stream
@@ -294,10 +303,10 @@ def chain_to(graph, path, wanted, above=()):
     return None
 
 
-def structure_digest(model, path, keys, activations, outputs):
+def structure_digest(model, path, keys, *boundary):
     chain = chain_to(model.graph, "", path)
     nodes = [n for n in chain[-1].node if key(n) in keys]
-    return Structure(model, chain, nodes, activations, outputs).digest
+    return Structure(model, chain, nodes, *boundary).digest
 
 
 # ---- golden models ------------------------------------------------------------------------------
@@ -328,8 +337,10 @@ def branches():
         initializer=[floats("w", [8, 8]), floats("small", [8]), floats("small1", [])])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("other", 3)])
     model.ir_version = 8
-    return model, [("", ["m", "r", "a"], ["x"], ["a", "r"]), ("", ["y", "z"], ["c", "a", "r"], ["z"]),
-                   ("/y.then_branch", ["u", "t"], ["a"], ["t"]), ("/y.else_branch", ["q", "e"], ["r"], ["e"])]
+    return model, [("", ["m", "r", "a"], ["x"], ["a", "r"], ["w", "big"], []),
+                   ("", ["y", "z"], ["c", "a", "r"], ["z"], ["w"], ["small", "small1"]),
+                   ("/y.then_branch", ["u", "t"], ["a"], ["t"], [], ["k", "small"]),
+                   ("/y.else_branch", ["q", "e"], ["r"], ["e"], ["w"], [])]
 
 
 def types():
@@ -352,16 +363,16 @@ def types():
     model = helper.make_model(graph, functions=[function],
                               opset_imports=[helper.make_opsetid("local", 1), helper.make_opsetid("ai.onnx", 17)])
     model.ir_version = 9
-    return model, [("", ["y"], ["h"], ["y"])]
+    return model, [("", ["y"], ["h"], ["y"], [], [])]
 
 
 def main(folder):
     for make in (branches, types):
         model, partitions = make()
         lines = [f"graph {graph_digest(model)}"]
-        for path, keys, activations, outputs in partitions:
-            digest = structure_digest(model, path, keys, activations, outputs)
-            lines.append("|".join(["partition", path, ",".join(keys), ",".join(activations), ",".join(outputs), digest]))
+        for path, *names in partitions:
+            lines.append("|".join(["partition", path, *(",".join(part) for part in names),
+                                   structure_digest(model, path, *names)]))
         onnx.save(model, folder / f"{make.__name__}.onnx")
         (folder / f"{make.__name__}.digests").write_text("\n".join(lines) + "\n")
 

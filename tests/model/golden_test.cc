@@ -23,14 +23,18 @@ size_t CheckGolden(const std::string& name) {
       CHECK(flat.graph_digest().Hex() == line.substr(6));
     } else {
       const std::vector<std::string> fields = Split(line, '|');
-      REQUIRE(fields.size() == 6);
+      REQUIRE(fields.size() == 8);
       const GraphView& graph = GraphAt(flat.view(), fields[1]);
-      Region region{{}, Split(fields[3], ','), Split(fields[4], ',')};
+      Region region{{},
+                    Split(fields[3], ','),
+                    Split(fields[4], ','),
+                    Split(fields[5], ','),
+                    Split(fields[6], ',')};
       for (const std::string& key : Split(fields[2], ',')) {
         region.nodes.push_back(graph.producer.at(key));
       }
       std::sort(region.nodes.begin(), region.nodes.end());
-      CHECK(Value(StructureDigest(flat.view(), graph, region)).Hex() == fields[5]);
+      CHECK(Value(StructureDigest(flat.view(), graph, region)).Hex() == fields[7]);
     }
     ++checked;
   }

@@ -225,8 +225,14 @@ inline EncodedPartition PartitionOf(const FlatModel& flat, const std::string& id
   partition.weights = span.weights;
   partition.constants = span.constants;
   partition.outputs = span.outputs;
-  partition.structure_digest =
-      Value(StructureDigest(flat.view(), graph, {span.nodes, span.activations, span.outputs}));
+  if (const Result<std::vector<std::string>> operands = CallOperands(flat, partition)) {
+    std::erase_if(partition.constants, [&operands](const std::string& constant) {
+      return std::find(operands->begin(), operands->end(), constant) == operands->end();
+    });
+  }
+  partition.structure_digest = Value(StructureDigest(
+      flat.view(), graph,
+      {span.nodes, span.activations, span.outputs, partition.weights, partition.constants}));
   return partition;
 }
 

@@ -80,7 +80,7 @@ TEST_CASE("equal layers share a structure digest whatever their names and weight
   CHECK(first.structure_digest == second.structure_digest);
   CHECK(first.activations == std::vector<std::string>{"x", "c"});
   CHECK(first.weights == std::vector<std::string>{"w0"});
-  CHECK(first.constants == std::vector<std::string>{"shape0", "two0", "eps"});
+  CHECK(first.constants == std::vector<std::string>{"two0", "eps"});
 }
 
 TEST_CASE("the structure digest does not depend on how constants are held", "[model]") {
@@ -125,6 +125,38 @@ TEST_CASE("the structure digest does not depend on how constants are held", "[mo
   CHECK(FirstDigest(model) == digest);
 }
 
+TEST_CASE("the structure digest does not depend on how nodes are listed", "[model]") {
+  ModelProto model = Layers();
+  const EncodedPartition sorted = PartitionOf(LoadProto(model), "p", "", kFirst);
+  auto* nodes = model.mutable_graph()->mutable_node();
+  std::reverse(nodes->pointer_begin(), nodes->pointer_end());
+  auto* branch = Subgraphs(NodeMaking(&model, "i0"))[0]->mutable_node();
+  std::reverse(branch->pointer_begin(), branch->pointer_end());
+  const FlatModel flat = LoadProto(model);
+  const GraphView& graph = flat.view().graph;
+  Region region{{}, sorted.activations, sorted.outputs, sorted.weights, sorted.constants};
+  for (const std::string& key : kFirst) region.nodes.push_back(graph.producer.at(key));
+  CHECK(Value(StructureDigest(flat.view(), graph, region)) == sorted.structure_digest);
+}
+
+TEST_CASE("nodes that no output needs are part of the structure", "[model]") {
+  const auto digest = [](const char* text) {
+    return PartitionOf(LoadText(text), "p", "", {"y", "d", "e"}).structure_digest;
+  };
+  const Digest expected = digest(R"(
+<ir_version: 8, opset_import: ["" : 17]>
+agraph (float[N] x) => (float[N] y) { e = Neg(x) y = Relu(x) d = Abs(e) }
+)");
+  CHECK(expected == digest(R"(
+<ir_version: 8, opset_import: ["" : 17]>
+agraph (float[N] x) => (float[N] y) { y = Relu(x) e = Neg(x) d = Abs(e) }
+)"));
+  CHECK(expected != digest(R"(
+<ir_version: 8, opset_import: ["" : 17]>
+agraph (float[N] x) => (float[N] y) { y = Relu(x) e = Neg(x) d = Abs(x) }
+)"));
+}
+
 TEST_CASE("every edit that changes what runs changes the structure digest", "[model]") {
   const Digest digest = FirstDigest(Layers());
   using Edit = std::function<void(ModelProto*)>;
@@ -167,7 +199,8 @@ TEST_CASE("count and order of activations and outputs are part of the structure"
   const FlatModel flat = LoadProto(Layers());
   const GraphView& graph = flat.view().graph;
   const EncodedPartition partition = PartitionOf(flat, "p", "", kFirst);
-  Region region{{}, partition.activations, partition.outputs};
+  Region region{
+      {}, partition.activations, partition.outputs, partition.weights, partition.constants};
   for (const std::string& key : partition.nodes) region.nodes.push_back(graph.producer.at(key));
   const auto digest = [&](const Region& of) {
     return Value(StructureDigest(flat.view(), graph, of));
@@ -175,6 +208,12 @@ TEST_CASE("count and order of activations and outputs are part of the structure"
   CHECK(digest(region) == partition.structure_digest);
   Region other = region;
   std::swap(other.activations[0], other.activations[1]);
+  CHECK(digest(other) != partition.structure_digest);
+  other = region;
+  std::swap(other.constants[0], other.constants[1]);
+  CHECK(digest(other) != partition.structure_digest);
+  other = region;
+  other.weights.clear();
   CHECK(digest(other) != partition.structure_digest);
   other = region;
   other.outputs.push_back("a0");

@@ -330,7 +330,7 @@ class Decoder {
 
   Result<Digest> BodyDigest(const Call& call, const FunctionProto& function) const {
     BCTX_RETURN_IF_ERROR(CheckNodes(function));
-    return FunctionDigest(function, call.operands);
+    return FunctionDigest(function, call.operands, front_.tag ? front_.tag->embedded : "");
   }
 
   const LoadLimits limits_;

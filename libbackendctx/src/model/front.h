@@ -39,7 +39,7 @@ struct FrontTag {
 
 // One partition as an encoding needs it. Node keys as in the manifest; inputs are activations,
 // then weights, then constants. Constants that are copied into bodies (see CallOperands) may be
-// named or left out: the result is the same.
+// named or left out: the front is the same. Of the structure digest they are no part.
 struct EncodedPartition {
   std::string id, graph_path, function;
   std::vector<std::string> nodes;

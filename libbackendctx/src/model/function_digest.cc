@@ -65,7 +65,7 @@ Operand OperandOf(const std::string& name, const GraphView& graph) {
 }
 
 Result<Digest> FunctionDigest(const onnx::FunctionProto& function,
-                              const std::vector<Operand>& operands) {
+                              const std::vector<Operand>& operands, const std::string& container) {
   onnx::ModelProto body;
   *body.mutable_opset_import() = function.opset_import();
   onnx::GraphProto* graph = body.mutable_graph();
@@ -75,6 +75,8 @@ Result<Digest> FunctionDigest(const onnx::FunctionProto& function,
     const std::string& formal = function.input(static_cast<int>(i));
     if (operands[i].is_initializer) {
       AddConstant(formal, operands[i], graph->add_initializer());
+      if (operands[i].name == container) continue;
+      (operands[i].size < kInlineLimit ? region.constants : region.weights).push_back(formal);
     } else {
       region.activations.push_back(formal);
       graph->add_input()->set_name(formal);

@@ -18,8 +18,10 @@ Result<TensorContents> FrontContents(const onnx::TensorProto& tensor);
 Operand OperandOf(const std::string& name, const GraphView& graph);
 
 // Formals whose operand is a constant become initializers, the others inputs; on that small model
-// the one StructureDigest runs that also runs on flat graphs. One operand for each formal.
+// the one StructureDigest runs that also runs on flat graphs. One operand for each formal;
+// `container` is the name of the one that is an embedded container, which is left out.
 Result<Digest> FunctionDigest(const onnx::FunctionProto& function,
-                              const std::vector<Operand>& operands);
+                              const std::vector<Operand>& operands,
+                              const std::string& container = "");
 
 }  // namespace backendctx::model

@@ -6,7 +6,9 @@
 //   'c'  constant, with type, shape and bytes
 // Constant nodes are left out wherever they stand, since what they hold is written where it is
 // read: an encoding may keep them, copy them or turn them into operands without a change here. So
-// the same function serves a flat graph and a function's body with its operands put back.
+// the same function serves a flat graph and a function's body with its operands put back. Nodes are
+// written in an order that does not depend on the one in which they are listed (node_order.h),
+// since functions within functions list them otherwise than the graph does.
 #include "model/structure.h"
 
 #include <fmt/format.h>
@@ -19,7 +21,7 @@
 
 #include "model/canonical.h"
 #include "model/guard.h"
-#include "model/order.h"
+#include "model/node_order.h"
 
 namespace backendctx::model {
 namespace {
@@ -48,68 +50,25 @@ class StructureHasher {
   }
 
   Result<Digest> Run(const Region& region) {
-    stream_.Bytes("backendctx structure digest 1");
+    stream_.Bytes("backendctx structure digest 2");
     std::vector<const Node*> nodes;
     for (const size_t index : region.nodes) {
       if (index >= graph_.nodes.size()) return Invalid(fmt::format("no node {}", index));
       if (!ConstantNodeTensor(graph_.nodes[index])) nodes.push_back(&graph_.nodes[index]);
     }
-    BCTX_ASSIGN_OR_RETURN(nodes, Ordered(std::move(nodes)));
+    BCTX_ASSIGN_OR_RETURN(nodes, orders_.Of(nodes, region.outputs));
     BCTX_RETURN_IF_ERROR(WriteImports(nodes));
     scopes_.push_back(Scope{&graph_, {}});
     BCTX_RETURN_IF_ERROR(Define(region.activations, 'a'));
     stream_.Number(region.activations.size());
     BCTX_RETURN_IF_ERROR(WriteNodes(nodes));
-    return WriteOutputs(region.outputs);
+    BCTX_RETURN_IF_ERROR(WriteOutputs(region.outputs));
+    BCTX_RETURN_IF_ERROR(WriteUses(region.weights));
+    BCTX_RETURN_IF_ERROR(WriteUses(region.constants));
+    return stream_.Finish();
   }
 
  private:
-  // Topological, whatever order the model has: functions must be sorted, models need not be.
-  static Result<std::vector<const Node*>> Ordered(std::vector<const Node*> nodes) {
-    std::unordered_map<std::string, size_t> maker;
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      for (const std::string& output : nodes[i]->outputs) {
-        if (!output.empty()) maker.emplace(output, i);
-      }
-    }
-    std::vector<std::vector<size_t>> after(nodes.size());
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      std::set<std::string> reads;
-      CollectReads(*nodes[i], &reads);
-      for (const std::string& value : reads) {
-        const auto made = maker.find(value);
-        if (made != maker.end()) after[made->second].push_back(i);
-      }
-    }
-    const std::optional<std::vector<size_t>> order = StableOrder(after);
-    if (!order) return Status(StatusCode::kMalformed, "found a cycle among the nodes");
-    std::vector<const Node*> sorted;
-    for (const size_t i : *order) sorted.push_back(nodes[i]);
-    return sorted;
-  }
-
-  // Names that a subgraph defines itself are harmless here: an order that respects more is an
-  // order.
-  static void CollectReads(const Node& node, std::set<std::string>* reads) {
-    for (const std::string& input : node.inputs) {
-      if (!input.empty()) reads->insert(input);
-    }
-    for (const Attribute& attribute : node.attributes) {
-      if (!attribute.graph) continue;
-      for (const auto& [value, consumers] : attribute.graph->consumers) {
-        if (!Defines(*attribute.graph, value)) reads->insert(value);
-      }
-      for (const std::string& output : attribute.graph->outputs) {
-        if (!Defines(*attribute.graph, output)) reads->insert(output);
-      }
-    }
-  }
-
-  static bool Defines(const GraphView& graph, const std::string& value) {
-    return graph.producer.count(value) || graph.initializers.count(value) ||
-           graph.is_input.count(value);
-  }
-
   static void CollectDomains(const std::vector<const Node*>& nodes,
                              std::set<std::string>* domains) {
     for (const Node* node : nodes) {
@@ -118,14 +77,6 @@ class StructureHasher {
         if (attribute.graph) CollectDomains(Live(*attribute.graph), domains);
       }
     }
-  }
-
-  static std::vector<const Node*> Live(const GraphView& graph) {
-    std::vector<const Node*> nodes;
-    for (const Node& node : graph.nodes) {
-      if (!ConstantNodeTensor(node)) nodes.push_back(&node);
-    }
-    return nodes;
   }
 
   Status WriteImports(const std::vector<const Node*>& nodes) {
@@ -163,10 +114,7 @@ class StructureHasher {
     stream_.Bytes(node.op_type);
     stream_.Number(node.inputs.size());
     for (const std::string& input : node.inputs) BCTX_RETURN_IF_ERROR(WriteUse(input));
-    std::vector<const Attribute*> attributes;
-    for (const Attribute& attribute : node.attributes) attributes.push_back(&attribute);
-    std::stable_sort(attributes.begin(), attributes.end(),
-                     [](const auto* a, const auto* b) { return a->name < b->name; });
+    const std::vector<const Attribute*> attributes = SortedAttributes(node);
     stream_.Number(attributes.size());
     for (const Attribute* attribute : attributes) {
       BCTX_RETURN_IF_ERROR(WriteViewAttribute(node, *attribute));
@@ -297,15 +245,21 @@ class StructureHasher {
     for (const std::string& input : graph.inputs) {
       scopes_.back().values.try_emplace(input, 'v', made_++);
     }
-    BCTX_ASSIGN_OR_RETURN(const std::vector<const Node*> nodes, Ordered(Live(graph)));
+    BCTX_ASSIGN_OR_RETURN(const std::vector<const Node*> nodes,
+                          orders_.Of(Live(graph), graph.outputs));
     BCTX_RETURN_IF_ERROR(WriteNodes(nodes));
-    stream_.Number(graph.outputs.size());
-    for (const std::string& output : graph.outputs) BCTX_RETURN_IF_ERROR(WriteUse(output));
+    BCTX_RETURN_IF_ERROR(WriteUses(graph.outputs));
     scopes_.pop_back();
     return OkStatus();
   }
 
-  Result<Digest> WriteOutputs(const std::vector<std::string>& outputs) {
+  Status WriteUses(const std::vector<std::string>& values) {
+    stream_.Number(values.size());
+    for (const std::string& value : values) BCTX_RETURN_IF_ERROR(WriteUse(value));
+    return OkStatus();
+  }
+
+  Status WriteOutputs(const std::vector<std::string>& outputs) {
     stream_.Number(outputs.size());
     for (const std::string& output : outputs) {
       const auto found = scopes_.back().values.find(output);
@@ -315,13 +269,14 @@ class StructureHasher {
       stream_.Tag('v');
       stream_.Number(found->second.second);
     }
-    return stream_.Finish();
+    return OkStatus();
   }
 
   const ModelView& model_;
   const GraphView& graph_;
   std::unordered_set<std::string> local_functions_;
   CanonicalStream stream_;
+  NodeOrders orders_;
   std::vector<Scope> scopes_;
   std::map<std::pair<const GraphView*, std::string>, uint64_t> weights_;
   uint64_t made_ = 0;

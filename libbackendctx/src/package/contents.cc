@@ -143,6 +143,8 @@ Result<Digest> PartitionDigest(const model::ModelView& flat,
     model::Region region;
     region.activations = partition.activations;
     region.outputs = partition.outputs;
+    region.weights = partition.weights;
+    region.constants = partition.constants;
     for (const std::string& key : partition.nodes) {
       const auto producer = graph->producer.find(key);
       if (producer == graph->producer.end()) {

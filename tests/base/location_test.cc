@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void Put(const std::string& path, const std::string& bytes) {
+void PutWithin(const std::string& path, const std::string& bytes) {
   fs::create_directories(fs::path(path).parent_path());
   REQUIRE(os::WriteFile(path, bytes, os::AtomicFile::kReplace).ok());
 }
@@ -32,8 +32,8 @@ std::string Outcome(const Result<os::File>& file) {
 
 TEST_CASE("a location that is not one plain file name is unsafe", "[base][hostile]") {
   const Scratch scratch;
-  Put(scratch / "m.onnx", "front");
-  Put(scratch / "x", "container");
+  PutWithin(scratch / "m.onnx", "front");
+  PutWithin(scratch / "x", "container");
   for (const std::string& name :
        {"../x"s, "a/../../x"s, "/etc/passwd"s, "C:\\x"s, "C:x"s, "\\\\?\\x"s, "file://x"s, ""s,
         "x\0"s, "a\0b"s, "x\n"s, "x."s, "x "s, "."s, ".."s, "a/b"s, "*/_ORT_MEM_ADDR_/*"s, "\xff"s,
@@ -52,10 +52,10 @@ TEST_CASE("a link may lead to a file below the front's folder and not out of it"
           "[base][hostile]") {
   const auto resolver = GENERATE(Resolver::kKernel, Resolver::kChecked);
   const Scratch scratch;
-  Put(scratch / "pkg/m.onnx", "front");
-  Put(scratch / "pkg/sub/c", "inside");
-  Put(scratch / "out/c", "outside");
-  Put(scratch / "pkg-not/c", "sibling");
+  PutWithin(scratch / "pkg/m.onnx", "front");
+  PutWithin(scratch / "pkg/sub/c", "inside");
+  PutWithin(scratch / "out/c", "outside");
+  PutWithin(scratch / "pkg-not/c", "sibling");
   fs::create_symlink("sub/c", scratch / "pkg/in");
   fs::create_symlink("../out/c", scratch / "pkg/relative");
   fs::create_symlink(scratch / "out/c", scratch / "pkg/absolute");
@@ -78,9 +78,9 @@ TEST_CASE("a link may lead to a file below the front's folder and not out of it"
 TEST_CASE("a model cache of links works when both lead into one folder", "[base]") {
   const auto resolver = GENERATE(Resolver::kKernel, Resolver::kChecked);
   const Scratch scratch;
-  Put(scratch / "blobs/aaaa", "front");
-  Put(scratch / "blobs/bbbb", "container");
-  Put(scratch / "other/c", "elsewhere");
+  PutWithin(scratch / "blobs/aaaa", "front");
+  PutWithin(scratch / "blobs/bbbb", "container");
+  PutWithin(scratch / "other/c", "elsewhere");
   fs::create_directories(scratch / "snapshots/1");
   fs::create_symlink("../../blobs/aaaa", scratch / "snapshots/1/m.onnx");
   fs::create_symlink("../../blobs/bbbb", scratch / "snapshots/1/m.bctx");
@@ -96,7 +96,7 @@ TEST_CASE("a model cache of links works when both lead into one folder", "[base]
 
 TEST_CASE("a FIFO, device, socket or folder where a file belongs is unsafe", "[base][hostile]") {
   const Scratch scratch;
-  Put(scratch / "m.onnx", "front");
+  PutWithin(scratch / "m.onnx", "front");
   REQUIRE(mkfifo((scratch / "fifo").c_str(), 0600) == 0);
   fs::create_directory(scratch / "folder");
   CHECK(Outcome(os::OpenBeside(scratch / "m.onnx", "fifo")) == "unsafe-path");
@@ -110,7 +110,7 @@ TEST_CASE("a FIFO, device, socket or folder where a file belongs is unsafe", "[b
 
 TEST_CASE("a front is not its own container, by name or by link", "[base][hostile]") {
   const Scratch scratch;
-  Put(scratch / "m.onnx", "front");
+  PutWithin(scratch / "m.onnx", "front");
   fs::create_symlink("m.onnx", scratch / "link");
   fs::create_hard_link(scratch / "m.onnx", scratch / "hard");
   CHECK(Outcome(os::OpenBeside(scratch / "m.onnx", "m.onnx")) == "unsafe-path");
@@ -120,8 +120,8 @@ TEST_CASE("a front is not its own container, by name or by link", "[base][hostil
 
 TEST_CASE("a hard link is opened and can be reported", "[base][hostile]") {
   const Scratch scratch;
-  Put(scratch / "m.onnx", "front");
-  Put(scratch / "c", "container");
+  PutWithin(scratch / "m.onnx", "front");
+  PutWithin(scratch / "c", "container");
   fs::create_hard_link(scratch / "c", scratch / "c2");
   const auto file = os::OpenBeside(scratch / "m.onnx", "c2");
   REQUIRE(file);

@@ -38,22 +38,6 @@ agraph (float[N, 32] x, bool c) => (float[N, 32] y, float[N, 32] z)
 }
 )";
 
-NodeProto LargeConstant(const std::string& name, float start) {
-  NodeProto node;
-  node.set_op_type("Constant");
-  node.add_output(name);
-  AttributeProto* attribute = node.add_attribute();
-  attribute->set_name("value");
-  attribute->set_type(AttributeProto::TENSOR);
-  *attribute->mutable_t() = FloatTensor("", {32}, start);
-  return node;
-}
-
-void AddFirst(const NodeProto& node, GraphProto* graph) {
-  *graph->add_node() = node;
-  for (int i = graph->node_size() - 1; i > 0; --i) graph->mutable_node()->SwapElements(i, i - 1);
-}
-
 FlatModel Flat() {
   ModelProto model = FromText(kModel);
   const auto graphs = Subgraphs(model.mutable_graph()->mutable_node(8));

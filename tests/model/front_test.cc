@@ -27,7 +27,7 @@ agraph (float[N, 4] x) => (float[N, 4] y)
 
 // A partition in a branch that captures from outside; both branches have a large Constant of one
 // name and a branch returns one.
-constexpr char kBranches[] = R"(
+constexpr char kPartitionInBranch[] = R"(
 <ir_version: 8, opset_import: ["" : 17]>
 agraph (float[N, 32] x, bool c) => (float[N, 32] y)
 {
@@ -40,28 +40,12 @@ agraph (float[N, 32] x, bool c) => (float[N, 32] y)
 }
 )";
 
-onnx::NodeProto LargeConstant(const std::string& name, float start) {
-  onnx::NodeProto node;
-  node.set_op_type("Constant");
-  node.add_output(name);
-  auto* attribute = node.add_attribute();
-  attribute->set_name("value");
-  attribute->set_type(onnx::AttributeProto::TENSOR);
-  *attribute->mutable_t() = FloatTensor("", {32}, start);
-  return node;
-}
-
-void AddNodeFirst(const onnx::NodeProto& node, onnx::GraphProto* graph) {
-  *graph->add_node() = node;
-  for (int i = graph->node_size() - 1; i > 0; --i) graph->mutable_node()->SwapElements(i, i - 1);
-}
-
 ModelProto Branches() {
-  ModelProto model = FromText(kBranches);
+  ModelProto model = FromText(kPartitionInBranch);
   const auto graphs = Subgraphs(model.mutable_graph()->mutable_node(1));
-  AddNodeFirst(LargeConstant("big", 1), graphs[0]);
-  AddNodeFirst(LargeConstant("big", 2), graphs[1]);
-  AddNodeFirst(LargeConstant("table", 3), graphs[1]);
+  AddFirst(LargeConstant("big", 1), graphs[0]);
+  AddFirst(LargeConstant("big", 2), graphs[1]);
+  AddFirst(LargeConstant("table", 3), graphs[1]);
   return model;
 }
 

@@ -8,7 +8,7 @@ namespace {
 using onnx::ModelProto;
 using onnx::TensorProto;
 
-constexpr char kModel[] = R"(
+constexpr char kSmallModel[] = R"(
 <ir_version: 8, opset_import: ["" : 17]>
 agraph (float[N, 8] x) => (float[N, 8] y)
 {
@@ -22,7 +22,7 @@ using TensorEdit = std::function<void(TensorProto*)>;
 
 // Loads a model whose weight was external and then edited.
 Status LoadEdited(const TestFolder& folder, const TensorEdit& edit) {
-  ModelProto model = FromText(kModel);
+  ModelProto model = FromText(kSmallModel);
   AddWeights(&model, "w", {8, 8}, 1);
   WriteBytes(folder / "m.data", "");
   MakeExternal(model.mutable_graph()->mutable_initializer(0), folder / "m.data");
@@ -41,7 +41,7 @@ TensorEdit Entry(const std::string& key, const std::string& value) {
 }
 
 Status LoadTensor(const TensorEdit& edit) {
-  ModelProto model = FromText(kModel);
+  ModelProto model = FromText(kSmallModel);
   AddWeights(&model, "w", {8, 8}, 1);
   edit(model.mutable_graph()->mutable_initializer(0));
   const TestFolder folder;
@@ -50,7 +50,7 @@ Status LoadTensor(const TensorEdit& edit) {
 }
 
 ModelProto FrontProto() {
-  ModelProto model = FromText(kModel);
+  ModelProto model = FromText(kSmallModel);
   AddWeights(&model, "w", {8, 8}, 1);
   const FlatModel flat = LoadProto(model);
   const TestContainer container(flat);
@@ -154,7 +154,7 @@ TEST_CASE("external data are found wherever they hide", "[model][hostile]") {
   };
   for (size_t i = 0; i < places.size(); ++i) {
     INFO("place " << i);
-    ModelProto model = FromText(kModel);
+    ModelProto model = FromText(kSmallModel);
     AddWeights(&model, "w", {8, 8}, 1);
     gone(places[i](&model));
     const TestFolder folder;
@@ -214,7 +214,7 @@ TEST_CASE("what is no model is malformed", "[model][hostile]") {
         StatusCode::kResourceExhausted);
   limits = {};
   limits.tensor_bytes = 100;
-  ModelProto model = FromText(kModel);
+  ModelProto model = FromText(kSmallModel);
   AddWeights(&model, "w", {8, 8}, 1);
   WriteBytes(folder / "m.onnx", model.SerializeAsString());
   CHECK(FlatModel::Load(folder / "m.onnx", limits).status().code() ==
@@ -422,7 +422,7 @@ TEST_CASE("any truncated or flipped front ends in a status", "[model][hostile]")
 }
 
 TEST_CASE("a hostile stored graph is malformed", "[model][hostile]") {
-  ModelProto model = FromText(kModel);
+  ModelProto model = FromText(kSmallModel);
   AddWeights(&model, "w", {8, 8}, 1);
   const FlatModel flat = LoadProto(model);
   const ModelProto stored = Parsed(flat.Stored());
@@ -455,7 +455,7 @@ TEST_CASE("a hostile stored graph is malformed", "[model][hostile]") {
 
 TEST_CASE("a content that changed is corrupt and nothing is written", "[model][hostile]") {
   const TestFolder folder;
-  ModelProto model = FromText(kModel);
+  ModelProto model = FromText(kSmallModel);
   AddWeights(&model, "w", {8, 8}, 1);
   const FlatModel flat = LoadProto(model);
   const FlatModel wrong = Value(FlatModel::Parse(

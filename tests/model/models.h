@@ -82,6 +82,23 @@ inline onnx::TensorProto FloatTensor(const std::string& name, const std::vector<
   return tensor;
 }
 
+// A Constant node of 128 bytes.
+inline onnx::NodeProto LargeConstant(const std::string& name, float start) {
+  onnx::NodeProto node;
+  node.set_op_type("Constant");
+  node.add_output(name);
+  onnx::AttributeProto* attribute = node.add_attribute();
+  attribute->set_name("value");
+  attribute->set_type(onnx::AttributeProto::TENSOR);
+  *attribute->mutable_t() = FloatTensor("", {32}, start);
+  return node;
+}
+
+inline void AddFirst(const onnx::NodeProto& node, onnx::GraphProto* graph) {
+  *graph->add_node() = node;
+  for (int i = graph->node_size() - 1; i > 0; --i) graph->mutable_node()->SwapElements(i, i - 1);
+}
+
 inline void AddWeights(onnx::ModelProto* model, const std::string& name,
                        const std::vector<int64_t>& dims, float start) {
   *model->mutable_graph()->add_initializer() = FloatTensor(name, dims, start);

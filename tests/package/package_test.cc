@@ -10,8 +10,6 @@ HostProfile Linux() {
   return profile;
 }
 
-plugin::Plugin Tiny() { return plugin::Plugin::FromTable(TinyBackend()).value(); }
-
 TEST_CASE("a package opens, verifies and tells what it holds", "[package]") {
   const SmallPackage made;
   const Result<Package> package = made.Open();

@@ -21,8 +21,6 @@ plugin::Plugin RefusingBackend() {
   return plugin::Plugin::FromTable(&table).value();
 }
 
-plugin::Plugin Tiny() { return plugin::Plugin::FromTable(TinyBackend()).value(); }
-
 Result<PackReport> PackText(const std::string& text, const plugin::Plugin& backend,
                             const std::map<std::string, std::string>& options = {}) {
   const test::Scratch scratch;

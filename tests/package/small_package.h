@@ -27,6 +27,8 @@ inline constexpr char kSmallModel[] = R"(
     y = Attention (q, x, x)
   })";
 
+inline plugin::Plugin Tiny() { return plugin::Plugin::FromTable(TinyBackend()).value(); }
+
 inline void WriteModel(const std::string& text, const std::string& path) {
   onnx::ModelProto model;
   const auto status = onnx::OnnxParser::Parse(model, text.c_str());
@@ -48,9 +50,8 @@ class SmallPackage {
   }
 
   PackReport Pack(const std::string& name) {
-    const plugin::Plugin tiny = plugin::Plugin::FromTable(TinyBackend()).value();
     Result<PackReport> report =
-        authoring::PackWith({tiny}, scratch_ / "model.onnx", scratch_ / name, options_);
+        authoring::PackWith({Tiny()}, scratch_ / "model.onnx", scratch_ / name, options_);
     INFO((report ? std::string() : report.error().message()));
     REQUIRE(report.has_value());
     return std::move(report).value();

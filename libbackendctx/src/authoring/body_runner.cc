@@ -12,8 +12,6 @@ namespace {
 constexpr int kSeconds = 120;
 constexpr uint64_t kResponseLimit = 1u << 30;
 
-std::string ToString(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
-
 }  // namespace
 
 bool CanRunBodies(const ProofTools& tools) {
@@ -27,7 +25,7 @@ Result<std::string> RunProgram(std::vector<std::string> command, const proof::Re
   const std::string in = os::Join(folder.path(), "request"),
                     out = os::Join(folder.path(), "response");
   BCTX_RETURN_IF_ERROR(
-      os::WriteFile(in, ToString(proof::Encode(request)), os::AtomicFile::kMustBeNew, 0600));
+      os::WriteFile(in, base::AsText(proof::Encode(request)), os::AtomicFile::kMustBeNew, 0600));
   command.push_back(in);
   command.push_back(out);
   BCTX_ASSIGN_OR_RETURN(const os::ProcessResult result, os::RunProcess(command, kSeconds));

@@ -12,8 +12,6 @@
 namespace backendctx::authoring {
 namespace {
 
-constexpr int32_t kFloat = 1, kInt32 = 6, kInt64 = 7, kBool = 9;
-
 // Free dimensions of one case. Tails of tiles, single rows and unequal lengths all occur.
 struct Dimensions {
   int64_t batch, queries, keys, kv_heads, group;

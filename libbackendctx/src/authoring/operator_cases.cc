@@ -5,13 +5,11 @@
 #include <optional>
 #include <random>
 
+#include "authoring/cases.h"
 #include "authoring/request.h"
 
 namespace backendctx::authoring {
 namespace {
-
-constexpr int32_t kFloat = 1, kInt32 = 6, kInt64 = 7, kBool = 9, kFloat16 = 10, kDouble = 11,
-                  kBfloat16 = 16;
 
 using Sizes = std::map<std::string, int64_t>;
 

@@ -17,7 +17,6 @@ namespace authoring {
 namespace {
 
 constexpr uint64_t kMostEmbedded = (1ull << 31) - 1;
-constexpr char kProducer[] = "backendctx " BACKENDCTX_VERSION;
 
 // The file's name without what is behind its last dot.
 std::string BaseName(const std::string& path) {

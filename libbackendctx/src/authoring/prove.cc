@@ -12,7 +12,6 @@ namespace backendctx::authoring {
 namespace {
 
 constexpr double kTolerance = 5e-5;  // relative to the output's scale: rounding of another order
-std::string ToString(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
 Result<proof::Response> Decode(const std::string& bytes) {
   const auto view = base::AsBytes(bytes);
@@ -54,7 +53,7 @@ Status Prover::MakeRequest(const PartitionForPlugin& partition, const Region& re
   for (size_t i = 0; i < partition.partition().output_count; ++i) {
     request.output_types.push_back(partition.partition().outputs[i].element_type);
   }
-  request_ = ToString(proof::Encode(request));
+  request_ = base::AsText(proof::Encode(request));
   cases_ = crypto::Sha256(base::AsBytes(request_));
   return OkStatus();
 }

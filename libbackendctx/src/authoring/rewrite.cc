@@ -11,8 +11,6 @@
 namespace backendctx::authoring {
 namespace {
 
-constexpr char kProducer[] = "backendctx " BACKENDCTX_VERSION;
-
 // A content from the first package that holds it.
 Result<std::string> ReadFrom(const std::vector<Package>& sources, const Digest& digest) {
   for (const Package& source : sources) {

@@ -156,6 +156,8 @@ void StoreContents(const std::vector<FrontDraft>& drafts, const Form& form,
 
 }  // namespace
 
+const char kProducer[] = "backendctx " BACKENDCTX_VERSION;
+
 uint64_t Assembled::FrontBytes() const {
   uint64_t bytes = 0;
   for (const FrontFile& front : fronts) bytes += front.bytes.size();

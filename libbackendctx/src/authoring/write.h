@@ -20,6 +20,9 @@
 
 namespace backendctx::authoring {
 
+// What manifests name as their producer.
+extern const char kProducer[];
+
 struct Parts {
   manifest::Manifest manifest;           // contents are filled in by Assemble
   std::map<Digest, std::string> bodies;  // legalised ones

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kPrefix = "backendctx-ed25519 ";
 constexpr std::string_view kPem = "-----BEGIN ";
 constexpr std::string_view kSuffix = ".pub";
-constexpr uint64_t kKeyFileLimit = 1 << 20;
+constexpr uint64_t kPublicKeyFileLimit = 1 << 20;
 
 Status NotAKey(const std::string& found) {
   return {StatusCode::kMalformed,
@@ -31,7 +31,7 @@ Status AtLine(const Status& status, const std::string& file, size_t line) {
 
 // One key a line; empty lines and lines that start with # are skipped.
 Status AppendFile(const std::string& path, std::vector<PublicKey>* keys) {
-  BCTX_ASSIGN_OR_RETURN(const std::string text, os::ReadFile(path, kKeyFileLimit));
+  BCTX_ASSIGN_OR_RETURN(const std::string text, os::ReadFile(path, kPublicKeyFileLimit));
   size_t count = 0, line = 0;
   for (size_t start = 0; start < text.size();) {
     const size_t end = std::min(text.find('\n', start), text.size());

@@ -13,7 +13,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxTagBytes = 1u << 16;
 
-Status Malformed(const std::string& text) {
+Status MalformedTag(const std::string& text) {
   return Status(StatusCode::kMalformed, fmt::format("property {}: {}", kFrontProperty, text));
 }
 
@@ -24,7 +24,7 @@ const char* Name(Encoding encoding) {
 Result<std::string> Text(const json& object, const char* key) {
   const auto found = object.find(key);
   if (found != object.end() && found->is_string()) return found->get<std::string>();
-  return Malformed(fmt::format("found no text \"{}\"", key));
+  return MalformedTag(fmt::format("found no text \"{}\"", key));
 }
 
 Result<FrontTag> FromJson(const json& object) {
@@ -33,30 +33,30 @@ Result<FrontTag> FromJson(const json& object) {
   BCTX_RETURN_IF_ERROR(os::CheckPlainName(tag.container));
   BCTX_ASSIGN_OR_RETURN(const std::string hex, Text(object, "manifest"));
   const std::optional<Digest> manifest = Digest::FromHex(hex);
-  if (!manifest) return Malformed("\"manifest\" is no digest");
+  if (!manifest) return MalformedTag("\"manifest\" is no digest");
   tag.manifest = *manifest;
   const auto encoder = object.find("encoder");
   if (encoder == object.end() || !encoder->is_number_unsigned() ||
       encoder->get<uint64_t>() > UINT32_MAX) {
-    return Malformed("found no number \"encoder\"");
+    return MalformedTag("found no number \"encoder\"");
   }
   tag.encoder = encoder->get<uint32_t>();
-  if (tag.encoder == 0) return Malformed("\"encoder\" is 0, expected 1 or more");
+  if (tag.encoder == 0) return MalformedTag("\"encoder\" is 0, expected 1 or more");
   BCTX_ASSIGN_OR_RETURN(const std::string encoding, Text(object, "encoding"));
   if (encoding != "function" && encoding != "metadata") {
-    return Malformed("\"encoding\" is neither function nor metadata");
+    return MalformedTag("\"encoding\" is neither function nor metadata");
   }
   tag.encoding = encoding == "function" ? Encoding::kFunction : Encoding::kMetadata;
   BCTX_ASSIGN_OR_RETURN(tag.variant, Text(object, "variant"));
   if (object.contains("embedded")) {
     BCTX_ASSIGN_OR_RETURN(tag.embedded, Text(object, "embedded"));
-    if (tag.embedded.empty()) return Malformed("\"embedded\" is empty");
+    if (tag.embedded.empty()) return MalformedTag("\"embedded\" is empty");
   }
   const auto prefer = object.find("prefer");
   if (prefer == object.end()) return tag;
-  if (!prefer->is_array() || prefer->empty()) return Malformed("\"prefer\" is no list of names");
+  if (!prefer->is_array() || prefer->empty()) return MalformedTag("\"prefer\" is no list of names");
   for (const json& name : *prefer) {
-    if (!name.is_string()) return Malformed("\"prefer\" is no list of names");
+    if (!name.is_string()) return MalformedTag("\"prefer\" is no list of names");
     tag.prefer.push_back(name.get<std::string>());
   }
   return tag;
@@ -76,9 +76,9 @@ std::string EncodeTag(const FrontTag& tag) {
 }
 
 Result<FrontTag> ParseTag(const std::string& text) {
-  if (text.size() > kMaxTagBytes) return Malformed(fmt::format("found {} bytes", text.size()));
+  if (text.size() > kMaxTagBytes) return MalformedTag(fmt::format("found {} bytes", text.size()));
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return Malformed("found no JSON object");
+  if (!object.is_object()) return MalformedTag("found no JSON object");
   return FromJson(object);
 }
 

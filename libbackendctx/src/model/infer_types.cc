@@ -159,7 +159,7 @@ void CopyFunction(const onnx::FunctionProto& from, Copying* copying, onnx::Funct
   for (const onnx::NodeProto& node : from.node()) CopyNode(node, copying, to->add_node());
 }
 
-using Functions = std::unordered_map<std::string, const onnx::FunctionProto*>;
+using FunctionsByName = std::unordered_map<std::string, const onnx::FunctionProto*>;
 
 template <typename Work>
 void UntilItThrows(const Work& work) {
@@ -184,7 +184,7 @@ size_t CountSubgraphs(const onnx::GraphProto& graph) {
 // (Elements of shapes that are computed in one piece are not known in the next.)
 class Pieces {
  public:
-  Pieces(const Opsets& opsets, const Functions& functions, onnx::GraphProto* graph)
+  Pieces(const Opsets& opsets, const FunctionsByName& functions, onnx::GraphProto* graph)
       : opsets_(opsets), functions_(functions), graph_(*graph) {
     for (const auto& input : graph_.input()) types_[input.name()] = &input.type();
     for (const TensorProto& tensor : graph_.initializer()) tensors_[tensor.name()] = &tensor;
@@ -243,7 +243,7 @@ class Pieces {
 
   static constexpr int kPieceNodes = 1000;
   const Opsets& opsets_;
-  const Functions& functions_;
+  const FunctionsByName& functions_;
   onnx::GraphProto& graph_;
   std::vector<std::unique_ptr<onnx::GraphProto>> pieces_;  // own what types_ points at
   std::unordered_map<std::string, const onnx::TypeProto*> types_, declared_;
@@ -264,7 +264,7 @@ onnx::ModelProto WithInferredTypes(const onnx::ModelProto& model, const TensorSo
     CopyFunction(function, &copying, copy.add_functions());
   }
   CopyGraph(model.graph(), &copying, copy.mutable_graph());
-  Functions functions;
+  FunctionsByName functions;
   for (const onnx::FunctionProto& function : copy.functions()) {
     std::string id = function.domain() + ":" + function.name();
     if (!function.overload().empty()) id += ":" + function.overload();

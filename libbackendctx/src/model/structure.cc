@@ -34,7 +34,7 @@ Status Unpackable(const Node& node, const std::string& what) {
 }
 
 // The names that one graph level defines, and what they are.
-struct Scope {
+struct LevelNames {
   const GraphView* graph = nullptr;
   std::unordered_map<std::string, std::pair<char, uint64_t>> values;  // tag, number
 };
@@ -58,7 +58,7 @@ class StructureHasher {
     }
     BCTX_ASSIGN_OR_RETURN(nodes, orders_.Of(nodes, region.outputs));
     BCTX_RETURN_IF_ERROR(WriteImports(nodes));
-    scopes_.push_back(Scope{&graph_, {}});
+    scopes_.push_back(LevelNames{&graph_, {}});
     BCTX_RETURN_IF_ERROR(Define(region.activations, 'a'));
     stream_.Number(region.activations.size());
     BCTX_RETURN_IF_ERROR(WriteNodes(nodes));
@@ -240,7 +240,7 @@ class StructureHasher {
 
   Status WriteSubgraph(const GraphView& graph) {
     stream_.Tag('G');
-    scopes_.push_back(Scope{&graph, {}});
+    scopes_.push_back(LevelNames{&graph, {}});
     stream_.Number(graph.inputs.size());
     for (const std::string& input : graph.inputs) {
       scopes_.back().values.try_emplace(input, 'v', made_++);
@@ -277,7 +277,7 @@ class StructureHasher {
   std::unordered_set<std::string> local_functions_;
   CanonicalStream stream_;
   NodeOrders orders_;
-  std::vector<Scope> scopes_;
+  std::vector<LevelNames> scopes_;
   std::map<std::pair<const GraphView*, std::string>, uint64_t> weights_;
   uint64_t made_ = 0;
 };

@@ -9,16 +9,7 @@
 namespace backendctx::patterns {
 namespace {
 
-using Elements = std::vector<std::optional<Expr>>;
-
 // ---- shape only ---------------------------------------------------------------------------------
-
-void SameAsFirst(RuleContext& c) {
-  if (!c.Has(0)) return;
-  c.Out().type = c.In(0).type;
-  c.Out().ranked = c.In(0).ranked;
-  c.Out().dims = c.In(0).dims;
-}
 
 void BoolAsFirst(RuleContext& c) {
   SameAsFirst(c);

@@ -57,6 +57,8 @@ std::optional<Candidate> MatchMultiHeadAttention(const model::GraphView& graph, 
 std::optional<Candidate> WithCausalMaskInside(const model::GraphView& graph, const Facts& facts,
                                               Candidate candidate);
 
+// Whether an operator has its input or output `i`: the last ones may be missing, any may be empty.
+bool IsGiven(const std::vector<std::string>& names, size_t i);
 // The one cut of a packed operand, (B, S, heads * channels).
 Chain PackedOperand(const Facts& facts, const std::string& value, int64_t heads);
 // The scale attribute, else one over the root of the head size.

@@ -18,7 +18,7 @@ using model::ValueType;
 constexpr char kMicrosoft[] = "com.microsoft";
 
 template <typename T>
-std::vector<T> Elements(const TensorInfo& tensor) {
+std::vector<T> ElementsOf(const TensorInfo& tensor) {
   std::vector<T> result(tensor.bytes.size() / sizeof(T));
   if (!result.empty()) std::memcpy(result.data(), tensor.bytes.data(), result.size() * sizeof(T));
   return result;
@@ -26,7 +26,7 @@ std::vector<T> Elements(const TensorInfo& tensor) {
 
 template <typename T>
 void SetInts(const TensorInfo& tensor, Fact* fact) {
-  const std::vector<T> elements = Elements<T>(tensor);
+  const std::vector<T> elements = ElementsOf<T>(tensor);
   if (elements.size() > kMaxElements) return;
   fact->ints.emplace();
   for (const T element : elements) fact->ints->push_back(Expr(static_cast<int64_t>(element)));
@@ -41,7 +41,7 @@ Fact OfConstant(const TensorInfo& tensor) {
   if (fact.type == kInt64) SetInts<int64_t>(tensor, &fact);
   if (fact.type == kInt32) SetInts<int32_t>(tensor, &fact);
   if (fact.type == kBool) SetInts<uint8_t>(tensor, &fact);
-  if (fact.type == kFloat) fact.floats = Elements<float>(tensor);
+  if (fact.type == kFloat) fact.floats = ElementsOf<float>(tensor);
   return fact;
 }
 

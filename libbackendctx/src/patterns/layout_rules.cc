@@ -8,8 +8,6 @@
 namespace backendctx::patterns {
 namespace {
 
-using Elements = std::vector<std::optional<Expr>>;
-
 void KeepContents(const Fact& from, Fact* to) {
   to->type = from.type;
   to->ints = from.ints;

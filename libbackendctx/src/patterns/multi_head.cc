@@ -9,33 +9,38 @@ namespace {
 using model::GraphView;
 using model::Node;
 
-enum Input { kQuery, kKey, kValue, kBias, kPaddingMask, kAttentionBias, kPastKey, kPastValue };
+enum FusedInput {
+  kFusedQuery,
+  kFusedKey,
+  kFusedValue,
+  kBias,
+  kPaddingMask,
+  kAttentionBias,
+  kFusedPastKey,
+  kFusedPastValue
+};
 
-bool Has(const std::vector<std::string>& names, size_t i) {
-  return i < names.size() && !names[i].empty();
-}
-
-std::string Unsupported(const Node& node) {
-  if (!Has(node.inputs, kQuery)) return "Q is missing";
-  if (!Has(node.inputs, kKey) || !Has(node.inputs, kValue)) {
+std::string UnsupportedFused(const Node& node) {
+  if (!IsGiven(node.inputs, kFusedQuery)) return "Q is missing";
+  if (!IsGiven(node.inputs, kFusedKey) || !IsGiven(node.inputs, kFusedValue)) {
     return "Q, K and V are packed in one tensor";
   }
   static constexpr struct {
-    Input input;
+    FusedInput input;
     const char* what;
   } kInputs[] = {{kBias, "it adds a bias to Q, K and V"},
                  {kPaddingMask, "it has a key padding mask"},
-                 {kPastKey, "it has a past key or value"},
-                 {kPastValue, "it has a past key or value"}};
+                 {kFusedPastKey, "it has a past key or value"},
+                 {kFusedPastValue, "it has a past key or value"}};
   for (const auto& [input, what] : kInputs) {
-    if (Has(node.inputs, input)) return what;
+    if (IsGiven(node.inputs, input)) return what;
   }
-  for (size_t i = kPastValue + 1; i < node.inputs.size(); ++i) {
-    if (Has(node.inputs, i)) return "it has inputs that are not known here";
+  for (size_t i = kFusedPastValue + 1; i < node.inputs.size(); ++i) {
+    if (IsGiven(node.inputs, i)) return "it has inputs that are not known here";
   }
   static constexpr const char* kOutputs[] = {"present_key", "present_value", "qk"};
   for (size_t i = 1; i < node.outputs.size(); ++i) {
-    if (Has(node.outputs, i)) {
+    if (IsGiven(node.outputs, i)) {
       return fmt::format("it gives {}", i < 4 ? kOutputs[i - 1] : "more outputs");
     }
   }
@@ -46,7 +51,7 @@ std::string Unsupported(const Node& node) {
     return fmt::format("its attribute {} is not known here", name);
   }
   // Its causal mask is a large finite number, which a mask of minus infinity could undercut.
-  if (node.Int("unidirectional", 0) != 0 && Has(node.inputs, kAttentionBias)) {
+  if (node.Int("unidirectional", 0) != 0 && IsGiven(node.inputs, kAttentionBias)) {
     return "it is causal and has an attention bias";
   }
   return "";
@@ -68,15 +73,15 @@ std::optional<Candidate> MatchMultiHeadAttention(const GraphView& graph, Facts* 
     *stop = {NameOf(node), std::move(reason)};
     return std::nullopt;
   };
-  if (const std::string reason = Unsupported(node); !reason.empty()) return fail(reason);
+  if (const std::string reason = UnsupportedFused(node); !reason.empty()) return fail(reason);
   const int64_t heads = node.Int("num_heads", 0);
   Candidate candidate;
   candidate.form = "com.microsoft.MultiHeadAttention";
   candidate.core = {index};
   candidate.packed = true;
-  candidate.q = PackedOperand(*facts, node.inputs[kQuery], heads);
-  candidate.k = KeyOrValue(graph, facts, node.inputs[kKey], heads);
-  candidate.v = KeyOrValue(graph, facts, node.inputs[kValue], heads);
+  candidate.q = PackedOperand(*facts, node.inputs[kFusedQuery], heads);
+  candidate.k = KeyOrValue(graph, facts, node.inputs[kFusedKey], heads);
+  candidate.v = KeyOrValue(graph, facts, node.inputs[kFusedValue], heads);
   for (const Chain* chain : {&candidate.q, &candidate.k, &candidate.v}) {
     if (chain->cuts.empty()) return fail(chain->reason);
   }
@@ -89,7 +94,7 @@ std::optional<Candidate> MatchMultiHeadAttention(const GraphView& graph, Facts* 
   if (candidate.causal && !facts->symbols().Same(q.size[kSequence], k.size[kSequence])) {
     return fail("it is causal, and queries and keys are not proved to be as many");
   }
-  if (Has(node.inputs, kAttentionBias)) {
+  if (IsGiven(node.inputs, kAttentionBias)) {
     candidate.masks = {{node.inputs[kAttentionBias], Mask::Kind::kAdd}};
   }
   candidate.y = node.outputs.empty() ? "" : node.outputs[0];

@@ -121,7 +121,7 @@ class Reader {
   Normalisation result_;
 };
 
-constexpr int kMaxSteps = 4;  // between a division and the sum that it divides by
+constexpr int kMaxStepsToSum = 4;  // between a division and the sum that it divides by
 
 const Node* MakerOf(const GraphView& graph, const std::string& value) {
   const auto made = graph.producer.find(value);
@@ -131,7 +131,7 @@ const Node* MakerOf(const GraphView& graph, const std::string& value) {
 // What a divisor sums up; empty: it is no sum.
 std::string SummedBy(const GraphView& graph, const std::string& divisor) {
   const Node* node = MakerOf(graph, divisor);
-  for (int step = 0; node && !node->inputs.empty() && step < kMaxSteps; ++step) {
+  for (int step = 0; node && !node->inputs.empty() && step < kMaxStepsToSum; ++step) {
     if (node->op_type == "ReduceSum" || node->op_type == "ReduceL1") return node->inputs[0];
     const bool passes = node->op_type == "Reciprocal" || node->op_type == "Add" ||
                         node->op_type == "Max" || node->op_type == "Clip" ||

@@ -13,23 +13,19 @@ using model::Node;
 
 enum Input { kQ = 0, kK = 1, kV = 2, kMask = 3, kPastKey = 4, kPastValue = 5, kNonpad = 6 };
 
-bool Has(const std::vector<std::string>& names, size_t i) {
-  return i < names.size() && !names[i].empty();
-}
-
 // What this edition compiles; else why not.
 std::string Unsupported(const Node& node) {
-  if (!Has(node.inputs, kQ) || !Has(node.inputs, kK) || !Has(node.inputs, kV)) {
+  if (!IsGiven(node.inputs, kQ) || !IsGiven(node.inputs, kK) || !IsGiven(node.inputs, kV)) {
     return "Q, K or V is missing";
   }
-  if (Has(node.inputs, kPastKey) || Has(node.inputs, kPastValue))
+  if (IsGiven(node.inputs, kPastKey) || IsGiven(node.inputs, kPastValue))
     return "it has a past key or value";
-  if (Has(node.inputs, kNonpad)) return "it has nonpad_kv_seqlen";
+  if (IsGiven(node.inputs, kNonpad)) return "it has nonpad_kv_seqlen";
   if (node.inputs.size() > kNonpad + 1) return "it has inputs that are not known here";
   static constexpr const char* kOutputs[] = {"Y", "present_key", "present_value",
                                              "qk_matmul_output"};
   for (size_t i = 1; i < node.outputs.size(); ++i) {
-    if (Has(node.outputs, i))
+    if (IsGiven(node.outputs, i))
       return fmt::format("it gives {}", i < 4 ? kOutputs[i] : "more outputs");
   }
   if (const int64_t precision = node.Int("softmax_precision", kFloat); precision != kFloat) {
@@ -73,6 +69,10 @@ bool MayBeShort(const Facts& facts, const std::string& mask, const Chain& k) {
 }
 
 }  // namespace
+
+bool IsGiven(const std::vector<std::string>& names, size_t i) {
+  return i < names.size() && !names[i].empty();
+}
 
 Chain PackedOperand(const Facts& facts, const std::string& value, int64_t heads) {
   Chain chain;
@@ -139,7 +139,7 @@ std::optional<Candidate> MatchAttentionOperator(const GraphView& graph, Facts* f
   candidate.causal = node.Int("is_causal", 0) != 0;
   candidate.zero_masked_rows = true;
   candidate.lowest_masks = true;  // "fully masked" is decided on the additive bias
-  if (Has(node.inputs, kMask)) {
+  if (IsGiven(node.inputs, kMask)) {
     const bool is_bool = facts->Of(node.inputs[kMask]).type == kBool;
     candidate.masks = {{node.inputs[kMask], is_bool ? Mask::Kind::kKeep : Mask::Kind::kAdd}};
     if (MayBeShort(*facts, node.inputs[kMask], candidate.k)) {

@@ -47,13 +47,6 @@ void EinsumRule(RuleContext& c) {
 
 namespace {
 
-void SameAsFirst(RuleContext& c) {
-  if (!c.Has(0)) return;
-  c.Out().type = c.In(0).type;
-  c.Out().ranked = c.In(0).ranked;
-  c.Out().dims = c.In(0).dims;
-}
-
 void FusedMatMulRule(RuleContext& c) {
   if (!c.Has(0) || !c.Has(1)) return;
   if (c.node.Int("transBatchA", 0) != 0 || c.node.Int("transBatchB", 0) != 0) return;

@@ -14,6 +14,13 @@ Rule FindRule(const std::string& op_type) {
   return rule ? rule : FindLayoutRule(op_type);
 }
 
+void SameAsFirst(RuleContext& c) {
+  if (!c.Has(0)) return;
+  c.Out().type = c.In(0).type;
+  c.Out().ranked = c.In(0).ranked;
+  c.Out().dims = c.In(0).dims;
+}
+
 std::optional<int64_t> NormalAxis(int64_t axis, size_t rank) {
   const auto size = static_cast<int64_t>(rank);
   if (axis < -size || axis >= size) return std::nullopt;

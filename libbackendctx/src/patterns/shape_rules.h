@@ -1,6 +1,7 @@
 // Shape and value rules of the operators. Internal to patterns.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,9 @@
 #include "patterns/facts.h"
 
 namespace backendctx::patterns {
+
+// What is known of a computed list: each element or nothing.
+using Elements = std::vector<std::optional<Expr>>;
 
 // One node under evaluation. Rules set what they can prove of `outputs`; a fact left empty is
 // filled from the declared type.
@@ -32,6 +36,7 @@ Rule FindArithmeticRule(const std::string& op_type);  // elementwise, comparison
 Rule FindLayoutRule(const std::string& op_type);      // shapes, slices, reshapes
 Rule FindMicrosoftRule(const std::string& op_type);   // of the domain com.microsoft
 
+void SameAsFirst(RuleContext& context);  // type and shape of the first input
 void MatMulRule(RuleContext& context);
 void EinsumRule(RuleContext& context);
 

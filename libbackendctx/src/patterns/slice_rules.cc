@@ -6,8 +6,6 @@
 namespace backendctx::patterns {
 namespace {
 
-using Elements = std::vector<std::optional<Expr>>;
-
 constexpr int64_t kFar = INT32_MAX;  // exporters write the end of an axis as this or more
 
 // Start, end, axes and step of a Slice, whichever way the opset gives them.

@@ -67,17 +67,17 @@ def seconds(session, feeds, threads):
     return clock() - start
 
 
-def interleaved(first, second, feeds, rounds, enough, threads):
-    """Best milliseconds of two sessions that take turns.
+def interleaved(runs, rounds, enough, threads):
+    """Best milliseconds of each (session, feeds) of `runs`, which take turns.
 
     Each turn begins with a run that is not counted: it wakes this session's threads and lets those of the
-    other one fall asleep. Where `enough` is not reached there are up to three times as many rounds: the
-    machine may be busy with something else."""
-    best = [float("inf"), float("inf")]
+    others fall asleep. Where `enough` of the times so far is false there are up to three times as many rounds:
+    the machine may be busy with something else."""
+    best = [float("inf")] * len(runs)
     for round_number in range(3 * rounds):
-        for i, session in enumerate((first, second)):
+        for i, (session, feeds) in enumerate(runs):
             session.run(None, feeds)
             best[i] = min(best[i], seconds(session, feeds, threads), seconds(session, feeds, threads))
-        if round_number + 1 >= rounds and best[0] / best[1] >= enough:
+        if round_number + 1 >= rounds and enough(best):
             break
-    return best[0] * 1e3, best[1] * 1e3
+    return [value * 1e3 for value in best]

@@ -46,8 +46,8 @@ class Limits:
     def at_most(self, what, found, limit, show="{:g}"):
         self.add(what, show.format(found), "<= " + show.format(limit), found <= limit)
 
-    def at_least(self, what, found, limit, show="{:g}"):
-        self.add(what, show.format(found), ">= " + show.format(limit), found >= limit)
+    def at_least(self, what, found, limit, show="{:g}", where=""):
+        self.add(what, show.format(found), ">= " + show.format(limit) + where, found >= limit)
 
     def holds(self, what, found, expected):
         self.add(what, str(found), str(expected), found == expected)
@@ -58,6 +58,6 @@ class Limits:
     def print(self):
         for what, found, limit, ok in self.rows:
             mark = paint("32", "ok    ") if ok else paint("31", "MISSED")
-            print(f"{mark} {what:<46.46} {found:>10.10} {limit:>13.13}")
+            print(f"{mark} {what:<46.46} {found:>10.10} {limit:>15.15}")
         missed = len(self.missed())
         print(f"{len(self.rows)} limits, {missed} missed")

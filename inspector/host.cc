@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <vector>
 
 #include "inspector/verbs.h"
 #include "tools_common/text.h"
@@ -17,6 +18,13 @@ std::string FactText(const HostProfile::Fact& fact) {
   return Escape(Join(std::get<std::vector<std::string>>(fact), " "));
 }
 
+void PrintLine(const std::string& key, const std::string& text) {
+  constexpr size_t kIndent = 16;
+  const std::string wrapped = Wrap(text, kIndent);
+  Print(fmt::format("{:<{}}{}", Escape(key), kIndent,
+                    wrapped.size() > kIndent ? wrapped.substr(kIndent) : "\n"));
+}
+
 int HostVerb(bool json) {
   const HostProfile profile = HostProfile::Detect();
   if (json) {
@@ -24,11 +32,11 @@ int HostVerb(bool json) {
     Print("\n");
     return 0;
   }
-  constexpr size_t kIndent = 16;
-  for (const auto& [key, fact] : profile.facts) {
-    const std::string text = Wrap(FactText(fact), kIndent);
-    Print(
-        fmt::format("{:<{}}{}", key, kIndent, text.size() > kIndent ? text.substr(kIndent) : "\n"));
+  for (const auto& [key, fact] : profile.facts) PrintLine(key, FactText(fact));
+  for (const HostProfile::Device& device : profile.devices) {
+    std::vector<std::string> facts;
+    for (const auto& [key, fact] : device.facts) facts.push_back(key + " " + FactText(fact));
+    PrintLine("device." + device.kind, Join(facts, ", "));
   }
   return 0;
 }

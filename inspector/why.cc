@@ -34,18 +34,21 @@ Result<HostProfile> ReadProfile(const std::string& path) {
   return profile;
 }
 
-// require-proof, backends=A:B; commas between.
+// require-proof, assume-stored, backends=A:B; commas between.
 Result<Policy> ParsePolicy(const std::string& text) {
   Policy policy;
   for (const std::string& word : Split(text, ',')) {
     if (word == "require-proof") {
       policy.require_proof = true;
+    } else if (word == "assume-stored") {
+      policy.assume_stored = true;
     } else if (word.rfind("backends=", 0) == 0) {
       policy.backends = Split(word.substr(9), ':');
     } else {
       return Status(
           StatusCode::kInvalidArgument,
-          fmt::format("--policy: found {}, expected require-proof or backends=A:B", word));
+          fmt::format("--policy: found {}, expected require-proof, assume-stored or backends=A:B",
+                      word));
     }
   }
   return policy;
@@ -56,7 +59,9 @@ Json DecisionsJson(const Package& package, const std::vector<Decision>& decision
   Json json = NewReport();
   json["file"] = package.front_path().empty() ? package.container_path() : package.front_path();
   json["profile"] = Json::parse(profile.ToJson());
-  json["policy"] = {{"backends", policy.backends}, {"require_proof", policy.require_proof}};
+  json["policy"] = {{"backends", policy.backends},
+                    {"require_proof", policy.require_proof},
+                    {"assume_stored", policy.assume_stored}};
   json["decisions"] = Json::array();
   for (const Decision& decision : decisions) {
     json["decisions"].push_back({{"partition", decision.partition},
@@ -164,7 +169,9 @@ void AddWhy(CommandLine& line) {
   AddReadFlags(verb, &flags->read);
   verb->add_option("--profile", flags->profile, "another machine, as `host --json` printed it")
       ->type_name("HOST.json");
-  verb->add_option("--policy", flags->policy, "require-proof, backends=A:B; commas between")
+  verb->add_option("--policy", flags->policy,
+                   "require-proof, assume-stored (as if absent code were there), "
+                   "backends=A:B; commas between")
       ->type_name("LIST");
 }
 

@@ -31,7 +31,8 @@ Status List(const std::string& path, const char* profile_path) {
               package.trust().signatures.empty() ? "not signed" : "signed");
   for (const manifest::Context& context : package.manifest().contexts) {
     std::string missing;
-    const Verdict verdict = Judge(context.requirements, profile, &missing);
+    const manifest::Partition* partition = package.manifest().FindPartition(context.partition);
+    const Verdict verdict = Judge(context.requirements, profile, partition, &missing);
     std::printf("  %-40s %s%s%s\n", context.id.c_str(), VerdictName(verdict),
                 missing.empty() ? "" : ": ", missing.c_str());
   }

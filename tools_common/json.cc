@@ -38,6 +38,14 @@ const char* PredicateName(uint32_t predicate) {
       return "contains-all";
     case manifest::Predicate::kAtLeast:
       return "at-least";
+    case manifest::Predicate::kInRange:
+      return "in-range";
+    case manifest::Predicate::kVersionInRange:
+      return "version-in-range";
+    case manifest::Predicate::kMultipleOf:
+      return "multiple-of";
+    case manifest::Predicate::kVendorString:
+      return "vendor-string";
   }
   return "unknown";
 }
@@ -45,8 +53,10 @@ const char* PredicateName(uint32_t predicate) {
 Json RequirementsJson(const std::vector<manifest::Requirement>& requirements) {
   Json list = Json::array();
   for (const manifest::Requirement& r : requirements) {
-    list.push_back(
-        {{"key", r.key}, {"predicate", PredicateName(r.predicate)}, {"values", r.values}});
+    list.push_back({{"key", r.key},
+                    {"predicate", PredicateName(r.predicate)},
+                    {"values", r.values},
+                    {"preferred", r.preferred}});
   }
   return list;
 }

@@ -160,11 +160,11 @@ Status OpenPackage(const ProviderOptions& options, const ModelFacts& model, Plan
 
 // How near a context was to running.
 int Nearness(const Decision& decision) {
-  static const std::map<std::string, int> order = {{"stale", 0},        {"untrusted", 1},
-                                                   {"unproved", 2},     {"no-driver", 3},
-                                                   {"incompatible", 4}, {"absent", 5}};
+  static const std::map<std::string, int> order = {
+      {"stale", 0},        {"untrusted", 1},      {"unproved", 2}, {"no-driver", 3},
+      {"incompatible", 4}, {"not-applicable", 5}, {"absent", 6}};
   const auto it = order.find(decision.reason);
-  return it != order.end() ? it->second : 6;
+  return it != order.end() ? it->second : 7;
 }
 
 }  // namespace

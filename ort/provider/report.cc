@@ -57,7 +57,8 @@ std::string ReportJson(const Plan* plan, const Observed& observed) {
   if (plan != nullptr) {
     document["profile"] = Json::parse(plan->profile.ToJson());
     document["policy"] = {{"backends", plan->policy.backends},
-                          {"require_proof", plan->policy.require_proof}};
+                          {"require_proof", plan->policy.require_proof},
+                          {"assume_stored", plan->policy.assume_stored}};
     for (const Decision& decision : plan->selection.decisions) {
       document["decisions"].push_back(ToJson(decision));
     }

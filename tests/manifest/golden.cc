@@ -61,7 +61,8 @@ manifest::Manifest MakeManifest() {
   context.target = "x86-64-v3";
   context.blob = crypto::Sha256(kBlob);
   context.entry = "attention";
-  context.requirements = {{"cpu.features", 3, {"avx2", "fma"}}};
+  context.requirements = {{"cpu.features", 3, {"avx2", "fma"}},
+                          {"library.glibc", 6, {">=2.31"}, true}};
   context.options = {{"tile", "64"}};
   context.compiler = "cpu-attention";
   context.compiler_version = "0.1.0";

@@ -147,6 +147,18 @@ TEST_CASE("numbers that mean nothing are refused", "[manifest][hostile]") {
   }
 }
 
+TEST_CASE("a preference is kept, and none is written where there is none", "[manifest]") {
+  Manifest sample = Sample();
+  const std::string plain = manifest::Encode(sample);
+  sample.contexts[0].requirements[1].preferred = true;
+  const std::string with = manifest::Encode(sample);
+  CHECK(with.size() == plain.size() + 2);  // the field's number and its value
+  const auto parsed = test::Parse(with);
+  REQUIRE(parsed);
+  CHECK(parsed->contexts[0].requirements == sample.contexts[0].requirements);
+  CHECK_FALSE(parsed->contexts[0].requirements[0].preferred);
+}
+
 TEST_CASE("an unknown predicate or weights kind is kept for the selection to judge", "[manifest]") {
   Manifest sample = Sample();
   sample.contexts[0].requirements[0].predicate = 99;

@@ -22,7 +22,7 @@ std::string Sound() { return manifest::Encode(test::Sample()); }
 std::map<std::string, std::set<std::string>> Schema() {
   static const std::map<std::string, std::string> kTypes = {
       {"uint32", "varint"}, {"uint64", "varint"}, {"int32", "varint"}, {"int64", "varint"},
-      {"double", "fixed"},  {"string", "text"},   {"bytes", "bytes"}};
+      {"bool", "varint"},   {"double", "fixed"},  {"string", "text"},  {"bytes", "bytes"}};
   std::ifstream file(BCTX_TEST_SCHEMA);
   REQUIRE(file);
   std::map<std::string, std::set<std::string>> messages;

@@ -28,7 +28,7 @@ class RunsCompiled(Packages):
         self.assert_compiled(report, 2)
         self.assertEqual(report["schema_version"], 1)
         self.assertEqual(report["profile"]["facts"]["arch"], "x86_64")
-        self.assertEqual(report["policy"], {"backends": [], "require_proof": False})
+        self.assertEqual(report["policy"], {"backends": [], "require_proof": False, "assume_stored": False})
         chosen = {d["partition"]: d["context"] for d in report["decisions"] if d["outcome"] == "chosen"}
         self.assertEqual({c["partition"]: c["context"] for c in report["observed"]["calls"]}, chosen)
         self.assertEqual(len(chosen), 2)

@@ -75,11 +75,18 @@ TEST_CASE("code signed by an unknown key is not loaded, by a trusted one it is",
 TEST_CASE("a context for another machine and one without a driver are rejected with the reason",
           "[package][select]") {
   const SmallPackage elsewhere(true, "tiny-nowhere");
-  const auto selection = package::SelectAndLoad(elsewhere.Open().value(), Linux(), {}, {Tiny()});
+  HostProfile host = Linux();
+  host.facts["cpu.features"] = std::vector<std::string>{"avx2"};
+  const auto selection = package::SelectAndLoad(elsewhere.Open().value(), host, {}, {Tiny()});
   REQUIRE(selection.has_value());
   CHECK(selection->loaded.empty());
   CHECK(selection->decisions.front().verdict == Verdict::kUnsupported);
   CHECK(selection->decisions.front().detail.find("a-feature-of-no-machine") != std::string::npos);
+  // A machine of which nothing is known is none that the code was found unfit for.
+  const auto unknown = package::SelectAndLoad(elsewhere.Open().value(), Linux(), {}, {Tiny()});
+  CHECK(unknown->loaded.empty());
+  CHECK(unknown->decisions.front().verdict == Verdict::kNotApplicable);
+  CHECK(unknown->decisions.front().reason == "not-applicable");
   const SmallPackage here;
   const auto without = package::SelectAndLoad(here.Open().value(), Linux(), {}, {});
   CHECK(without->decisions.front().reason == "no-driver");

@@ -74,6 +74,18 @@ TEST_CASE("a candidate that cannot run is refused with its own reason", "[select
        "operand 2 is float16"},
       {[](Candidate*, Context* x) { x->requirements = {{"cpu.features", 3, {"amx_tile"}}}; },
        "c rejected incompatible", "cpu.features: the host lacks amx_tile"},
+      {[](Candidate*, Context* x) { x->requirements = {{"device.npu.model", 1, {"43"}}}; },
+       "c rejected not-applicable", "device.npu.model: the host has no device of kind npu"},
+      {[](Candidate*, Context* x) { x->requirements = {{"cpu.features", 3, {"amx_tile"}, true}}; },
+       "c chosen ok", "a new compile would be better: cpu.features: the host lacks amx_tile"},
+      {[](Candidate*, Context* x) { x->requirements = {{"input.0.rank", 1, {"4"}}}; },
+       "c rejected incompatible", "input.0.rank: the partition has 0 inputs"},
+      {[](Candidate* c, Context* x) {
+         x->requirements = {{"vendor.cpu", 8, {"opaque"}}};
+         c->vendor_verdict = Verdict::kUnsupported;
+         c->vendor_reason = "made for another chip";
+       },
+       "c rejected incompatible", "vendor.cpu: the vendor's plug-in says: made for another chip"},
       {[](Candidate* c, Context*) { c->refused = "cpu: load: needs a newer driver"; },
        "c rejected incompatible", "cpu: load: needs a newer driver"},
       {[](Candidate* c, Context*) { c->driver_found = false; }, "c rejected no-driver",
@@ -88,6 +100,36 @@ TEST_CASE("a candidate that cannot run is refused with its own reason", "[select
     CHECK(fixture.Outcomes() == Strings{row.outcome});
     CHECK(fixture.last_detail() == row.detail);
   }
+}
+
+TEST_CASE("the vendor's plug-in goes before the comparison of strings", "[select]") {
+  Fixture fixture;
+  Candidate* candidate = fixture.Add(fixture.AddPartition("p", {"a"}), "c");
+  fixture.last()->requirements = {{"vendor.cpu", 8, {"one"}}};
+  HostProfile host;
+  host.facts["vendor.cpu"] = "another";
+  const auto decide = [&] { return Decide({*candidate}, host, {}).front(); };
+  CHECK(decide().verdict == Verdict::kUnsupported);
+  candidate->vendor_verdict = Verdict::kRecompilePreferred;
+  candidate->vendor_reason = "a newer one is faster";
+  CHECK(decide().verdict == Verdict::kRecompilePreferred);
+  CHECK(decide().outcome == Outcome::kChosen);
+  CHECK(decide().detail == "vendor.cpu: the vendor's plug-in says: a newer one is faster");
+  candidate->vendor_verdict = Verdict::kOptimal;
+  CHECK(decide().verdict == Verdict::kOptimal);
+  CHECK(decide().detail.empty());
+}
+
+TEST_CASE("code that is not stored is judged as if it were when the policy asks for that",
+          "[select]") {
+  Fixture fixture;
+  const Partition* p = fixture.AddPartition("p", {"a"});
+  fixture.Add(p, "fits", {"avx2"})->present = false;
+  fixture.Add(p, "not", {"amx_tile"})->present = false;
+  CHECK(fixture.Outcomes() == Strings{"fits absent absent", "not absent absent"});
+  Policy policy;
+  policy.assume_stored = true;
+  CHECK(fixture.Outcomes(policy) == Strings{"fits chosen ok", "not rejected incompatible"});
 }
 
 TEST_CASE("an unproved context runs and says so, unless proof is required", "[select]") {
@@ -117,6 +159,21 @@ TEST_CASE("the more special build of a partition is chosen, then the lower id", 
   const Strings outcomes = fixture.Outcomes();
   CHECK(outcomes[3] == "z rejected outranked");
   CHECK(outcomes[4] == "y chosen ok");
+}
+
+TEST_CASE("a build that meets its preferences goes before a more special one that does not",
+          "[select]") {
+  Fixture fixture;
+  const Partition* p = fixture.AddPartition("p", {"a"});
+  fixture.Add(p, "special", {"avx2", "avx512f", "fma"});
+  fixture.last()->requirements.push_back({"cpu.features", 3, {"amx_tile"}, true});
+  fixture.last()->proof.passed = false;
+  fixture.last()->proof.reason = "no host";
+  CHECK(fixture.Outcomes() == Strings{"special chosen ok"});
+  CHECK(fixture.last_detail() ==
+        "a new compile would be better: cpu.features: the host lacks amx_tile; unproved: no host");
+  fixture.Add(p, "plain", {"avx2"});
+  CHECK(fixture.Outcomes() == Strings{"special rejected outranked", "plain chosen ok"});
 }
 
 TEST_CASE("the policy's order of backends goes before everything else", "[select]") {

@@ -20,6 +20,86 @@ TEST_CASE("this machine's profile survives JSON", "[select]") {
   const Result<HostProfile> again = HostProfile::FromJson(host.ToJson());
   REQUIRE(again);
   CHECK(again->facts == host.facts);
+  CHECK(again->devices == host.devices);
+  CHECK(again->ToJson() == host.ToJson());
+}
+
+TEST_CASE("this machine's memory, processor and system libraries are detected", "[select]") {
+  const HostProfile host = HostProfile::Detect();
+  CHECK(std::get<int64_t>(host.facts.at("memory")) > int64_t{1} << 26);
+  CHECK_FALSE(std::get<std::string>(host.facts.at("library.glibc")).empty());
+  REQUIRE(host.devices.size() == 1);
+  CHECK(host.devices[0].kind == "cpu");
+  CHECK(host.devices[0].facts.at("arch") == host.facts.at("arch"));
+}
+
+TEST_CASE("devices, libraries and vendor strings are what requirements name", "[select]") {
+  const auto profile = HostProfile::FromJson(R"({"schema_version": 1, "facts": {},
+    "devices": [{"kind": "npu", "model": "43", "driver": "2.37", "memory": 8,
+                 "features": ["b", "a"], "arch": "v73"}],
+    "libraries": {"qnn": "2.37.1.250807"}, "vendor": {"qnn": "soc=43; any text"}})");
+  REQUIRE(profile);
+  std::string detail;
+  CHECK(Judge({{"device.npu.features", 3, {"a"}},
+               {"device.npu.memory", 4, {"8"}},
+               {"device.npu.driver", 6, {">=2.36", "<3"}},
+               {"library.qnn", 6, {"==2.37.1.250807"}},
+               {"vendor.qnn", 8, {"soc=43; any text"}}},
+              *profile, &detail) == Verdict::kOptimal);
+  CHECK(detail.empty());
+  CHECK(HostProfile::FromJson(profile->ToJson())->facts == profile->facts);
+  CHECK(HostProfile::FromJson(profile->ToJson())->devices == profile->devices);
+}
+
+TEST_CASE("an error in a profile names the place, what was found and what is known", "[select]") {
+  struct Row {
+    std::string members, message;
+  };
+  const Row rows[] = {
+      {R"("device": [])",
+       "device: is not known; known are schema_version, facts, devices, libraries, vendor"},
+      {R"("devices": {})", "devices: found a object, expected a list"},
+      {R"("devices": ["npu"])", "devices[0]: found a string, expected an object"},
+      {R"("devices": [{"kind": "npu"}, {"model": "x"}])",
+       "devices[1].kind: found \"\", expected 1 to 32 of a-z, 0-9 and -"},
+      {R"("devices": [{"kind": "n.pu"}])",
+       "devices[0].kind: found \"n.pu\", expected 1 to 32 of a-z, 0-9 and -"},
+      {R"("devices": [{"kind": "npu", "size": 1}])",
+       "devices[0].size: is not known; known are kind, model, arch, driver, memory, features"},
+      {R"("devices": [{"kind": "npu", "memory": "8 GB"}])",
+       "devices[0].memory: found a string, expected an integer"},
+      {R"("devices": [{"kind": "npu", "memory": -1}])",
+       "devices[0].memory: found -1, expected 0 or more"},
+      {R"("devices": [{"kind": "npu", "driver": "new"}])",
+       "devices[0].driver: found \"new\", expected a version such as 2026.4.0"},
+      {R"("devices": [{"kind": "npu", "driver": 2}])",
+       "devices[0].driver: found a number, expected text"},
+      {R"("devices": [{"kind": "npu", "features": "a"}])",
+       "devices[0].features: found a string, expected a list of texts"},
+      {R"("libraries": [])", "libraries: found a array, expected an object"},
+      {R"("libraries": {"qnn": "v2"})",
+       "libraries.qnn: found \"v2\", expected a version such as 2026.4.0"},
+      {R"("vendor": {"qnn": 1})", "vendor.qnn: found a number, expected text"},
+      {R"("vendor": {"": "x"})", "vendor: found \"\" as a name"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.members);
+    const auto profile =
+        HostProfile::FromJson("{\"schema_version\": 1, \"facts\": {}, " + row.members + "}");
+    REQUIRE_FALSE(profile);
+    CHECK(profile.error().code() == StatusCode::kMalformed);
+    CHECK(profile.error().message() == "host profile: " + row.message);
+  }
+}
+
+TEST_CASE("facts with a rule of their own keep it", "[select]") {
+  for (const char* facts :
+       {R"("arch": 1)", R"("os": ["linux"])", R"("os.version": "new")", R"("cpu.features": "avx")",
+        R"("cpu.count": "4")", R"("cpu.count": -1)", R"("memory": 1.5)", R"("library.x": "1")",
+        R"("vendor.x": "1")", R"("device.npu.model": "1")", R"("input.0.rank": 4)"}) {
+    INFO(facts);
+    CHECK(CodeOf(WithFacts(facts)) == StatusCode::kMalformed);
+  }
 }
 
 TEST_CASE("the detected features are among those that the kernel lists", "[select]") {
@@ -103,6 +183,16 @@ TEST_CASE("the limits of a profile are kept", "[select][hostile]") {
   CHECK(CodeOf(WithFacts(facts)) == StatusCode::kResourceExhausted);
   CHECK(CodeOf(WithFacts("\"a\": " + std::string(100000, '[') + std::string(100000, ']'))) ==
         StatusCode::kMalformed);
+}
+
+TEST_CASE("a profile has at most 256 devices", "[select][hostile]") {
+  const auto with = [](int count) {
+    std::string devices;
+    for (int i = 0; i < count; ++i) devices += i ? ",{\"kind\":\"a\"}" : "{\"kind\":\"a\"}";
+    return "{\"schema_version\": 1, \"facts\": {}, \"devices\": [" + devices + "]}";
+  };
+  CHECK(CodeOf(with(256)) == StatusCode::kOk);
+  CHECK(CodeOf(with(257)) == StatusCode::kResourceExhausted);
 }
 
 TEST_CASE("truncated profiles are malformed at every byte", "[select][hostile]") {

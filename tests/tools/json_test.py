@@ -66,6 +66,27 @@ class JsonOutput(unittest.TestCase):
             _, report = bctx.observed(self.package)
         self.keeps("why", report)
 
+    def test_tool_and_provider_give_the_same_trace(self):
+        with self.user.at_the_keyboard():
+            _, report = bctx.observed(self.package)
+        why = self.user.json("bctx-inspect", "why", self.package)
+        self.assertGreater(len(why["decisions"]), 0)
+        for key in ("decisions", "profile", "policy"):
+            self.assertEqual(report[key], why[key])
+
+    def test_each_machine_of_the_samples_gets_its_code(self):
+        chosen = {"aarch64.json": {"aarch64"}, "qualcomm-npu.json": {"aarch64"}, "x86-64-v2.json": set()}
+        hosts = sorted((bctx.SOURCE / "samples" / "hosts").iterdir())
+        self.assertEqual([host.name for host in hosts], sorted(chosen))
+        for host in hosts:
+            with self.subTest(host=host.name):
+                self.keeps("host", json.loads(host.read_text()))
+                why = self.user.json("bctx-inspect", "why", self.package, "--profile", host)
+                self.keeps("why", why)
+                self.assertEqual(why["profile"], json.loads(host.read_text()))
+                targets = {d["context"].rsplit("/", 1)[1] for d in why["decisions"] if d["outcome"] == "chosen"}
+                self.assertEqual(targets, chosen[host.name])
+
     def test_sizes_add_up_to_the_files(self):
         size = self.user.json("bctx-inspect", "size", self.package)
         files = self.package.stat().st_size + self.container.stat().st_size

@@ -17,7 +17,7 @@
 namespace backendctx::manifest {
 
 inline constexpr uint32_t kFormatMajor = 0;
-inline constexpr uint32_t kFormatMinor = 1;
+inline constexpr uint32_t kFormatMinor = 2;
 
 struct KeyValue {
   std::string key, value;
@@ -66,11 +66,23 @@ struct Partition {
   std::optional<Digest> body_structure_digest;
 };
 
-enum class Predicate : uint8_t { kEquals = 1, kOneOf = 2, kContainsAll = 3, kAtLeast = 4 };
+// What the host profile must have under a key; docs/format.md, "Predicates".
+enum class Predicate : uint8_t {
+  kEquals = 1,
+  kOneOf = 2,
+  kContainsAll = 3,
+  kAtLeast = 4,
+  kInRange = 5,         // an integer; values are bounds as ">=1", "<=512", all of which hold
+  kVersionInRange = 6,  // a version; values are bounds as ">=2026.4", "<2026.5"
+  kMultipleOf = 7,      // an integer
+  kVendorString = 8     // values[0] is the vendor's own, which its plug-in judges
+};
 struct Requirement {
   std::string key;
   uint32_t predicate = 0;  // Predicate; other numbers are kept and judged unsupported
   std::vector<std::string> values;
+  bool preferred = false;  // not met: runs all the same, a new compile would be better
+  bool operator==(const Requirement&) const = default;
 };
 
 enum class WeightsKind : uint8_t { kNone = 0, kEmbedded = 1, kInputs = 2, kRefit = 3, kOffset = 4 };

@@ -210,8 +210,13 @@ class Compiler {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     job->seconds = took.count();
     std::string why;
+    const manifest::Partition& partition = regions_[groups_[job->group].regions.front()].partition;
+    if (job->status.ok() && !CanRun(JudgeShapes(job->blob.requirements, partition, &why))) {
+      job->status = Status(StatusCode::kUnimplemented,
+                           "does not take every shape that the declared types allow: " + why);
+    }
     if (job->status.ok() && OnlyHost(job->target) &&
-        Judge(job->blob.requirements, HostProfile::Detect(), &why) != Verdict::kOptimal) {
+        !CanRun(Judge(job->blob.requirements, HostProfile::Detect(), &partition, &why))) {
       job->status = Status(StatusCode::kIncompatible, "not for this host: " + why);
     }
     if (!job->status.ok()) return;

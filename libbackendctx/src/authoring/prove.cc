@@ -36,7 +36,7 @@ std::string ArchitectureOf(const plugin::Blob& blob) {
 
 Prover::Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region,
                const std::string& body)
-    : tools_(tools) {
+    : tools_(tools), partition_(region.partition) {
   // What becomes of a reason: it is signed, so it is a fixed sentence without clocks and paths.
   if (!CanRunBodies(tools)) {
     not_run_ = "no ONNX Runtime library to run the body with";
@@ -80,7 +80,7 @@ Result<std::vector<std::string>> Prover::Command(const plugin::Blob& blob,
                                                  const plugin::Plugin* driver) const {
   const HostProfile host = HostProfile::Detect();
   std::string why;
-  if (Judge(blob.requirements, host, &why) == Verdict::kOptimal) {
+  if (CanRun(Judge(blob.requirements, host, &partition_, &why))) {
     if (driver == nullptr) return Status(StatusCode::kIncompatible, "no driver is at hand");
     return std::vector<std::string>{os::Join(tools_.folder, "bctx-run"), driver->path()};
   }

@@ -44,6 +44,7 @@ class Prover {
                                            const plugin::Plugin* driver) const;
 
   ProofTools tools_;
+  manifest::Partition partition_;
   std::string not_run_;  // why no case could be made or answered
   std::string refused_;
   Status status_;

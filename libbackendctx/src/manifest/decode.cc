@@ -125,6 +125,7 @@ Status Take(const Field& at, const v1::Partition& from, Partition* to) {
 Status Take(const Field& at, const v1::Requirement& from, Requirement* to) {
   to->key = from.key();
   to->values = Strings(from.values());
+  to->preferred = from.preferred();
   const int predicate = from.predicate();
   to->predicate = static_cast<uint32_t>(predicate);
   if (to->key.empty()) return Field(at, "key").Bad("nothing", "a key of the host profile");

@@ -56,6 +56,7 @@ void To(const Requirement& from, v1::Requirement* to) {
   to->set_key(from.key);
   to->set_predicate(static_cast<v1::Predicate>(from.predicate));
   for (const std::string& value : from.values) to->add_values(value);
+  to->set_preferred(from.preferred);
 }
 
 void To(const Context& from, v1::Context* to) {

@@ -41,8 +41,10 @@ constexpr FieldRule kPartitionFields[] = {
 };
 constexpr MessageRule kPartition{kPartitionFields};
 
-constexpr FieldRule kRequirementFields[] = {
-    {1, "key", kText}, {2, "predicate", kVarint}, {3, "values", kText, kList}};
+constexpr FieldRule kRequirementFields[] = {{1, "key", kText},
+                                            {2, "predicate", kVarint},
+                                            {3, "values", kText, kList},
+                                            {4, "preferred", kVarint}};
 constexpr MessageRule kRequirement{kRequirementFields};
 
 constexpr FieldRule kOptionFields[] = {{1, "key", kText}, {2, "value", kText}};

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/text.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #elif defined(__aarch64__)
@@ -105,6 +107,17 @@ std::vector<std::string> Detected() {
   return names;
 }
 
+// Up to 48 characters from three leaves, padded with spaces or NULs.
+std::string BrandString() {
+  std::string brand;
+  for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+    uint32_t r[4] = {};
+    if (__get_cpuid(leaf, &r[kEax], &r[kEbx], &r[kEcx], &r[kEdx]) == 0) return {};
+    brand.append(reinterpret_cast<const char*>(r), sizeof(r));
+  }
+  return brand;
+}
+
 #elif defined(__aarch64__)
 
 struct Bit {
@@ -140,9 +153,12 @@ std::vector<std::string> Detected() {
   return names;
 }
 
+std::string BrandString() { return {}; }  // the kernel has numbers of part and maker only
+
 #else
 
 std::vector<std::string> Detected() { return {}; }
+std::string BrandString() { return {}; }
 
 #endif
 
@@ -151,6 +167,14 @@ std::vector<std::string> Detected() { return {}; }
 std::string CpuArchitecture() {
   utsname names{};
   return uname(&names) == 0 ? names.machine : "";
+}
+
+std::string CpuModel() {
+  std::string model = BrandString();
+  model.resize(std::min(model.find('\0'), model.size()));
+  model.erase(0, std::min(model.find_first_not_of(' '), model.size()));
+  model.erase(model.find_last_not_of(' ') + 1);
+  return base::IsCleanText(model) ? model : "";
 }
 
 std::vector<std::string> CpuFeatures() {

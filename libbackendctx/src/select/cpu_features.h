@@ -7,6 +7,7 @@
 namespace backendctx::select {
 
 std::string CpuArchitecture();           // "x86_64", "aarch64", else what uname says
+std::string CpuModel();                  // what the processor calls itself; empty: it does not say
 std::vector<std::string> CpuFeatures();  // sorted; empty where nothing is known
 
 }  // namespace backendctx::select

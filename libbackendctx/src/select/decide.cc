@@ -8,12 +8,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
-#include <set>
-#include <tuple>
+#include <string_view>
+#include <unordered_map>
 
 #include "backendctx/selection.h"
 #include "base/text.h"
+#include "select/judge.h"
 
 namespace backendctx {
 namespace {
@@ -28,20 +33,57 @@ void Refuse(Decision* decision, Outcome outcome, const char* reason, std::string
   decision->detail = std::move(detail);
 }
 
+// What is to be known of a context that runs.
+std::string Remarks(const Context& context, std::string lack) {
+  if (context.proof.passed) return lack;
+  const std::string unproved = "unproved: " + base::Printable(context.proof.reason);
+  return lack.empty() ? unproved : lack + "; " + unproved;
+}
+
+// Judges each list of requirements once: the layers of a model have code with equal ones.
+class HostJudge {
+ public:
+  explicit HostJudge(const HostProfile& profile) : profile_(profile) {}
+
+  select::Judgement Judge(const Candidate& candidate) {
+    const Context& context = *candidate.context;
+    if (candidate.vendor_verdict) {
+      return select::JudgeHost(context.requirements, profile_, &candidate);
+    }
+    // The last list of the target is the one to compare with: a map of lists would cost more.
+    Known& known = known_[context.target];
+    if (known.requirements == nullptr || *known.requirements != context.requirements) {
+      known = {&context.requirements, select::JudgeHost(context.requirements, profile_, nullptr)};
+    }
+    return known.judgement;
+  }
+
+ private:
+  struct Known {
+    const std::vector<Requirement>* requirements = nullptr;
+    select::Judgement judgement;
+  };
+  const HostProfile& profile_;
+  std::unordered_map<std::string_view, Known> known_;  // by target
+};
+
 // The decision of one candidate as if it were alone; kChosen means that it could run.
-Decision JudgeAlone(const Candidate& candidate, const HostProfile& profile, const Policy& policy) {
+Decision JudgeAlone(const Candidate& candidate, select::Judgement judgement, const Policy& policy) {
   const Context& context = *candidate.context;
   Decision decision;
   decision.partition = context.partition;
   decision.context = context.id;
-  std::string lack;
-  decision.verdict = Judge(context.requirements, profile, &lack);
-  if (!candidate.present) {
+  select::AddShapes(context.requirements, candidate.partition, &judgement);
+  decision.verdict = judgement.verdict;
+  std::string& lack = judgement.detail;
+  if (!candidate.present && !policy.assume_stored) {
     Refuse(&decision, Outcome::kAbsent, "absent", "its blob is not stored in this package");
   } else if (!candidate.stale.empty()) {
     Refuse(&decision, Outcome::kStale, "stale", candidate.stale);
   } else if (decision.verdict == Verdict::kUnsupported) {
-    Refuse(&decision, Outcome::kRejected, "incompatible", lack);
+    Refuse(&decision, Outcome::kRejected, "incompatible", std::move(lack));
+  } else if (decision.verdict == Verdict::kNotApplicable) {
+    Refuse(&decision, Outcome::kRejected, "not-applicable", std::move(lack));
   } else if (!candidate.refused.empty()) {
     decision.verdict = Verdict::kUnsupported;
     Refuse(&decision, Outcome::kRejected, "incompatible", candidate.refused);
@@ -55,8 +97,7 @@ Decision JudgeAlone(const Candidate& candidate, const HostProfile& profile, cons
     Refuse(&decision, Outcome::kRejected, "unproved",
            fmt::format("its proof was not run: {}", base::Printable(context.proof.reason)));
   } else {
-    Refuse(&decision, Outcome::kChosen, "ok",
-           context.proof.passed ? "" : "unproved: " + base::Printable(context.proof.reason));
+    Refuse(&decision, Outcome::kChosen, "ok", Remarks(context, std::move(lack)));
   }
   return decision;
 }
@@ -78,43 +119,111 @@ std::map<std::string, size_t> BackendRanks(const std::vector<Candidate>& candida
   std::map<std::string, size_t> ranks;
   for (const std::string& backend : policy.backends) ranks.emplace(backend, ranks.size());
   for (const Candidate& candidate : candidates) {
-    ranks.emplace(candidate.context->backend, ranks.size());
+    const std::string& backend = candidate.context->backend;
+    if (!ranks.contains(backend)) ranks.emplace(backend, ranks.size());
   }
   return ranks;
 }
 
-// Nodes that chosen partitions have taken, in all graphs of all variants.
+// Nodes that chosen partitions have taken, in all graphs of all variants. Partitions must outlive
+// it.
+//
+// A thousand partitions have ten thousand nodes, so that each costs one look into a flat table and
+// no allocation. Graphs are numbered; a node is (graph, key).
 class TakenNodes {
  public:
-  // Empty, or the partition that has a node of this one, holds this one's graph in a node, or lies
-  // in the graphs of one of its nodes.
-  std::string Overlap(const Partition& partition) const {
-    const std::string graph = partition.variant + '\n' + partition.graph_path;
-    for (size_t dot = graph.find('.'); dot != std::string::npos; dot = graph.find('.', dot + 1)) {
-      if (const auto it = nodes_.find(graph.substr(0, dot)); it != nodes_.end()) return it->second;
-    }
-    for (const std::string& node : partition.nodes) {
-      const std::string key = graph + '/' + node;
-      if (const auto it = nodes_.find(key); it != nodes_.end()) return it->second;
-      if (const auto it = holders_.find(key); it != holders_.end()) return it->second;
-    }
-    return {};
-  }
+  explicit TakenNodes(size_t nodes) : slots_(std::bit_ceil(2 * nodes + 16)) {}
 
-  void Take(const Partition& partition) {
-    const std::string graph = partition.variant + '\n' + partition.graph_path;
-    for (const std::string& node : partition.nodes)
-      nodes_.emplace(graph + '/' + node, partition.id);
-    for (size_t dot = graph.find('.'); dot != std::string::npos; dot = graph.find('.', dot + 1)) {
-      holders_.emplace(graph.substr(0, dot), partition.id);
+  // Null, or the partition that has a node of this one, holds this one's graph in a node, or lies
+  // in the graphs of one of its nodes. Takes the nodes when there is none.
+  const Partition* Take(const Partition& partition) {
+    const std::string& path = paths_.emplace_back(partition.variant + '\n' + partition.graph_path);
+    const uint32_t graph = NumberOf(path);
+    const std::vector<Node> holders = HoldersOf(path);
+    for (const Node& holder : holders) {
+      if (const Partition* other = Find(holder)) return other;
     }
+    if (const Partition* other = TakeNodes(graph, partition)) return other;
+    for (const Node& holder : holders) holders_.emplace(holder, &partition);
+    return nullptr;
   }
 
  private:
-  // "VARIANT\nGRAPH PATH/NODE" -> partition. Graph paths are "/KEY.attribute" steps, so the text
-  // before each dot of a path names a node that holds the graph (and perhaps, where keys have dots,
-  // nodes that are not there, which do no harm).
-  std::map<std::string, std::string> nodes_, holders_;
+  struct Node {
+    uint32_t graph = 0;
+    std::string_view key;
+    bool operator==(const Node&) const = default;
+  };
+  struct Slot {
+    const Partition* partition = nullptr;
+    Node node;
+  };
+  struct NodeHash {
+    size_t operator()(const Node& node) const {
+      return std::hash<std::string_view>()(node.key) + node.graph;
+    }
+  };
+
+  uint32_t NumberOf(std::string_view path) {
+    return graphs_.emplace(path, static_cast<uint32_t>(graphs_.size())).first->second;
+  }
+
+  // The nodes that hold a graph: "/KEY.attribute" steps behind the variant. Keys may have slashes
+  // and dots, so that every way to cut the path counts; nodes that are not there do no harm.
+  std::vector<Node> HoldersOf(std::string_view path) {
+    std::vector<Node> holders;
+    for (size_t dot = path.find('.'); dot != path.npos; dot = path.find('.', dot + 1)) {
+      const std::string_view holder = path.substr(0, dot);
+      for (size_t slash = holder.find('/'); slash != holder.npos;
+           slash = holder.find('/', slash + 1)) {
+        holders.push_back({NumberOf(holder.substr(0, slash)), holder.substr(slash + 1)});
+      }
+    }
+    return holders;
+  }
+
+  size_t PlaceOf(const Node& node) const {
+    const size_t mask = slots_.size() - 1;
+    size_t place = NodeHash()(node) & mask;
+    while (slots_[place].partition != nullptr && slots_[place].node != node) {
+      place = (place + 1) & mask;
+    }
+    return place;
+  }
+
+  const Partition* Find(const Node& node) const { return slots_[PlaceOf(node)].partition; }
+
+  const Partition* TakeNodes(uint32_t graph, const Partition& partition) {
+    std::vector<size_t> places;
+    places.reserve(partition.nodes.size());
+    const Partition* other = nullptr;
+    for (const std::string& key : partition.nodes) {
+      const Node node{graph, key};
+      const size_t place = PlaceOf(node);
+      other = slots_[place].partition != nullptr ? slots_[place].partition : HeldBy(node);
+      if (other != nullptr) break;
+      slots_[place] = {&partition, node};
+      places.push_back(place);
+    }
+    if (other == nullptr) return nullptr;
+    // The last one in goes first: nothing behind it was probed past it.
+    while (!places.empty()) {
+      slots_[places.back()] = {};
+      places.pop_back();
+    }
+    return other;
+  }
+
+  const Partition* HeldBy(const Node& node) const {
+    if (holders_.empty()) return nullptr;
+    const auto holder = holders_.find(node);
+    return holder == holders_.end() ? nullptr : holder->second;
+  }
+
+  std::vector<Slot> slots_;  // a power of two, at most half full
+  std::deque<std::string> paths_;
+  std::unordered_map<std::string_view, uint32_t> graphs_;  // by path, a part of one of `paths_`
+  std::unordered_map<Node, const Partition*, NodeHash> holders_;  // of branches and loops
 };
 
 // For each partition, in order of first candidate, the candidate that is best, if any could run.
@@ -122,26 +231,50 @@ struct Best {
   const Partition* partition = nullptr;
   size_t candidate = 0;
   bool found = false;
+  const Partition* overlaps = nullptr;  // one taken before that has nodes of this one
 };
 
-std::vector<Best> RankWithinPartitions(const std::vector<Candidate>& candidates,
-                                       const std::vector<Decision>& alone, const Policy& policy) {
-  const std::map<std::string, size_t> ranks = BackendRanks(candidates, policy);
-  const auto key = [&](size_t i) {
-    const Context& context = *candidates[i].context;
-    return std::make_tuple(ranks.at(context.backend), ~Specialty(context), context.id);
-  };
-  std::vector<Best> order;
-  std::map<std::string, size_t> place;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    const auto [it, is_new] = place.emplace(alone[i].partition, order.size());
-    if (is_new) order.push_back({candidates[i].partition});
-    if (alone[i].outcome != Outcome::kChosen) continue;
-    Best& best = order[it->second];
-    if (!best.found || key(i) < key(best.candidate)) best = {candidates[i].partition, i, true};
+class Ranking {
+ public:
+  Ranking(const std::vector<Candidate>& candidates, const std::vector<Decision>& alone,
+          const Policy& policy)
+      : candidates_(candidates), alone_(alone), ranks_(BackendRanks(candidates, policy)) {
+    of_candidate_.reserve(candidates.size());
+    std::unordered_map<const Partition*, size_t> place;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const auto [it, is_new] = place.emplace(candidates[i].partition, order_.size());
+      if (is_new) order_.push_back({candidates[i].partition});
+      of_candidate_.push_back(it->second);
+      if (alone[i].outcome != Outcome::kChosen) continue;
+      Best& best = order_[it->second];
+      if (!best.found || GoesBefore(i, best.candidate)) best = {candidates[i].partition, i, true};
+    }
+    size_t nodes = 0;
+    for (const Best& best : order_) nodes += best.found ? best.partition->nodes.size() : 0;
+    TakenNodes taken(nodes);
+    for (Best& best : order_) {
+      if (best.found) best.overlaps = taken.Take(*best.partition);
+    }
   }
-  return order;
-}
+
+  const Best& Of(size_t candidate) const { return order_[of_candidate_[candidate]]; }
+
+ private:
+  bool GoesBefore(size_t a, size_t b) const {
+    const Context &x = *candidates_[a].context, &y = *candidates_[b].context;
+    const size_t rank_a = ranks_.at(x.backend), rank_b = ranks_.at(y.backend);
+    if (rank_a != rank_b) return rank_a < rank_b;
+    if (alone_[a].verdict != alone_[b].verdict) return alone_[a].verdict == Verdict::kOptimal;
+    const size_t special_a = Specialty(x), special_b = Specialty(y);
+    return special_a != special_b ? special_a > special_b : x.id < y.id;
+  }
+
+  const std::vector<Candidate>& candidates_;
+  const std::vector<Decision>& alone_;
+  const std::map<std::string, size_t> ranks_;  // of backends
+  std::vector<Best> order_;
+  std::vector<size_t> of_candidate_;  // its partition's place in `order_`
+};
 
 }  // namespace
 
@@ -149,29 +282,23 @@ std::vector<Decision> Decide(const std::vector<Candidate>& candidates, const Hos
                              const Policy& policy) {
   std::vector<Decision> decisions;
   decisions.reserve(candidates.size());
+  HostJudge judge(profile);
   for (const Candidate& candidate : candidates) {
-    decisions.push_back(JudgeAlone(candidate, profile, policy));
+    decisions.push_back(JudgeAlone(candidate, judge.Judge(candidate), policy));
   }
-  TakenNodes taken;
-  std::map<std::string, std::pair<size_t, std::string>> verdicts;  // partition -> best, overlap
-  for (const Best& best : RankWithinPartitions(candidates, decisions, policy)) {
-    if (!best.found) continue;
-    std::string overlap = taken.Overlap(*best.partition);
-    if (overlap.empty()) taken.Take(*best.partition);
-    verdicts[best.partition->id] = {best.candidate, std::move(overlap)};
-  }
+  const Ranking ranking(candidates, decisions, policy);
   for (size_t i = 0; i < decisions.size(); ++i) {
     Decision& decision = decisions[i];
     if (decision.outcome != Outcome::kChosen) continue;
-    const auto& [winner, overlap] = verdicts.at(candidates[i].partition->id);
-    if (winner != i) {
+    const Best& best = ranking.Of(i);
+    if (best.candidate != i) {
       Refuse(&decision, Outcome::kRejected, "outranked",
              fmt::format("context {} of the same partition is preferred",
-                         base::Printable(candidates[winner].context->id)));
-    } else if (!overlap.empty()) {
+                         base::Printable(candidates[best.candidate].context->id)));
+    } else if (best.overlaps != nullptr) {
       Refuse(&decision, Outcome::kRejected, "overlaps",
              fmt::format("partition {}, which was chosen, has nodes of this one",
-                         base::Printable(overlap)));
+                         base::Printable(best.overlaps->id)));
     }
   }
   return decisions;

@@ -1,102 +1,60 @@
-// A host profile: of this machine, and as JSON.
-#include <fmt/format.h>
+// The profile of this machine, and a profile as JSON; profile_json.cc reads it.
+#include <sys/utsname.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <string_view>
 #include <thread>
 
 #include "backendctx/selection.h"
-#include "base/text.h"
 #include "select/cpu_features.h"
+#include "select/profile_keys.h"
+#include "select/version.h"
 
 namespace backendctx {
 namespace {
 
-using nlohmann::json;
-using Fact = HostProfile::Fact;
+using Json = nlohmann::ordered_json;
+using Facts = std::map<std::string, HostProfile::Fact>;
 
-constexpr int kSchemaVersion = 1;
-constexpr size_t kMaxBytes = 1u << 20;
-constexpr size_t kMaxFacts = 4096;
-constexpr int64_t kMaxInteger = int64_t{1} << 53;  // what every JSON reader holds exactly
-
-Status Malformed(std::string what) {
-  return Status(StatusCode::kMalformed, "host profile: " + std::move(what),
-                {.field = "host profile"});
+void DetectSystem(HostProfile* profile) {
+  profile->facts["os"] = "linux";
+  utsname names{};
+  if (uname(&names) == 0 && select::ParseVersion(names.release)) {
+    profile->facts["os.version"] = names.release;
+  }
+  const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  if (pages > 0 && page > 0) profile->facts["memory"] = int64_t{pages} * page;
+#if defined(_CS_GNU_LIBC_VERSION)
+  char libc[64] = {};  // "glibc 2.36"
+  constexpr std::string_view kName = "glibc ";
+  const size_t size = confstr(_CS_GNU_LIBC_VERSION, libc, sizeof(libc));
+  if (size > 0 && size <= sizeof(libc) && std::string_view(libc).starts_with(kName)) {
+    profile->facts["library.glibc"] = std::string(libc + kName.size());
+  }
+#endif
 }
 
-Result<std::string> ParseText(const std::string& key, const json& value) {
-  const auto& text = value.get_ref<const std::string&>();
-  if (base::IsCleanText(text) && text.size() <= 256) return text;
-  return Malformed(fmt::format("{}: found \"{}\", expected a short text without control characters",
-                               key, base::Printable(text, 60)));
+void Put(const std::string& key, const HostProfile::Fact& fact, Json* out) {
+  std::visit([&](const auto& value) { (*out)[key] = value; }, fact);
 }
 
-Result<Fact> ParseSet(const std::string& key, const json& value) {
-  if (value.size() > kMaxFacts) {
-    return Status(StatusCode::kResourceExhausted,
-                  fmt::format("host profile: {}: found {} values, expected at most {}", key,
-                              value.size(), kMaxFacts));
+// Facts whose keys have a prefix, without it.
+Json WithPrefix(const Facts& facts, std::string_view prefix) {
+  Json out = Json::object();
+  for (const auto& [key, fact] : facts) {
+    if (key.starts_with(prefix)) Put(key.substr(prefix.size()), fact, &out);
   }
-  std::set<std::string> set;
-  for (const json& element : value) {
-    if (!element.is_string()) {
-      return Malformed(
-          fmt::format("{}: found a {} in a set, expected text", key, element.type_name()));
-    }
-    BCTX_ASSIGN_OR_RETURN(std::string text, ParseText(key, element));
-    set.insert(std::move(text));
-  }
-  return Fact(std::vector<std::string>(set.begin(), set.end()));
+  return out;
 }
 
-Result<Fact> ParseFact(const std::string& key, const json& value) {
-  if (value.is_string()) {
-    BCTX_ASSIGN_OR_RETURN(std::string text, ParseText(key, value));
-    return Fact(std::move(text));
+Json Plain(const Facts& facts) {
+  Json out = Json::object();
+  for (const auto& [key, fact] : facts) {
+    if (key.starts_with(select::kLibraryPrefix) || key.starts_with(select::kVendorPrefix)) continue;
+    Put(key, fact, &out);
   }
-  if (value.is_array()) return ParseSet(key, value);
-  if (value.is_number_integer()) {
-    // An unsigned number beyond int64_t would wrap in get<int64_t>.
-    const bool fits =
-        !value.is_number_unsigned() || value.get<uint64_t>() <= static_cast<uint64_t>(kMaxInteger);
-    const int64_t number = fits ? value.get<int64_t>() : kMaxInteger + 1;
-    if (number <= kMaxInteger && number >= -kMaxInteger) return Fact(number);
-    return Malformed(fmt::format("{}: found an integer beyond 2^53", key));
-  }
-  return Malformed(fmt::format("{}: found a {}, expected text, an integer or a list of texts", key,
-                               value.type_name()));
-}
-
-// The document, or why it is none: syntax, a repeated key, nesting that no profile has.
-Result<json> ParseDocument(const std::string& text) {
-  if (text.size() > kMaxBytes) {
-    return Status(
-        StatusCode::kResourceExhausted,
-        fmt::format("host profile: found {} bytes, expected at most {}", text.size(), kMaxBytes));
-  }
-  if (text.starts_with("\xef\xbb\xbf")) return Malformed("found a byte order mark, expected JSON");
-  std::string wrong;
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) {
-      keys.resize(static_cast<size_t>(std::max(depth, 0)) + 1);
-      keys.back().clear();
-    } else if (event == json::parse_event_t::key && !keys.empty()) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      keys.resize(static_cast<size_t>(std::max(depth, 1)));
-      if (!keys.back().insert(key).second) {
-        wrong = fmt::format("key \"{}\" is there twice", base::Printable(key, 60));
-      }
-    }
-    return depth <= 8;
-  };
-  json document = json::parse(text, watch, /*allow_exceptions=*/false);
-  if (document.is_discarded()) return Malformed("found text that is no JSON");
-  if (!wrong.empty()) return Malformed(std::move(wrong));
-  if (!document.is_object()) return Malformed("expected one JSON object");
-  return document;
+  return out;
 }
 
 }  // namespace
@@ -104,50 +62,29 @@ Result<json> ParseDocument(const std::string& text) {
 HostProfile HostProfile::Detect() {
   HostProfile profile;
   profile.facts["arch"] = select::CpuArchitecture();
-  profile.facts["os"] = "linux";
   profile.facts["cpu.features"] = select::CpuFeatures();
   profile.facts["cpu.count"] = int64_t{std::thread::hardware_concurrency()};
-  return profile;
-}
-
-Result<HostProfile> HostProfile::FromJson(const std::string& text) {
-  BCTX_ASSIGN_OR_RETURN(const json document, ParseDocument(text));
-  const auto version = document.find("schema_version");
-  if (version == document.end() || !version->is_number_integer()) {
-    return Malformed("schema_version: expected an integer");
-  }
-  if (*version != kSchemaVersion) {
-    return Status(StatusCode::kUnsupportedVersion,
-                  fmt::format("host profile: schema_version: found {}, expected {}",
-                              version->dump(), kSchemaVersion));
-  }
-  const auto facts = document.find("facts");
-  if (facts == document.end() || !facts->is_object()) return Malformed("facts: expected an object");
-  if (facts->size() > kMaxFacts) {
-    return Status(
-        StatusCode::kResourceExhausted,
-        fmt::format("host profile: found {} facts, expected at most {}", facts->size(), kMaxFacts));
-  }
-  HostProfile profile;
-  for (const auto& [key, value] : facts->items()) {
-    if (!base::IsCleanText(key) || key.empty() || key.size() > 256) {
-      return Malformed(fmt::format("found \"{}\" as the name of a fact", base::Printable(key, 60)));
-    }
-    BCTX_ASSIGN_OR_RETURN(Fact fact, ParseFact(key, value));
-    profile.facts.emplace(key, std::move(fact));
-  }
+  DetectSystem(&profile);
+  Device cpu{"cpu", {{"arch", profile.facts["arch"]}}};
+  if (const std::string model = select::CpuModel(); !model.empty()) cpu.facts["model"] = model;
+  profile.devices.push_back(std::move(cpu));
   return profile;
 }
 
 std::string HostProfile::ToJson() const {
-  nlohmann::ordered_json document;
-  document["schema_version"] = kSchemaVersion;
-  nlohmann::ordered_json& out = document["facts"] = nlohmann::ordered_json::object();
-  for (const auto& [key, fact] : facts) {
-    std::visit([&](const auto& value) { out[key] = value; }, fact);
+  Json document;
+  document["schema_version"] = select::kProfileVersion;
+  document["facts"] = Plain(facts);
+  document["devices"] = Json::array();
+  for (const Device& device : devices) {
+    Json out = {{"kind", device.kind}};
+    for (const auto& [key, fact] : device.facts) Put(key, fact, &out);
+    document["devices"].push_back(std::move(out));
   }
+  document["libraries"] = WithPrefix(facts, select::kLibraryPrefix);
+  document["vendor"] = WithPrefix(facts, select::kVendorPrefix);
   // Facts are clean text; "replace" only keeps a hand-made profile from throwing here.
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace backendctx

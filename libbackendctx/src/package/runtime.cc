@@ -6,9 +6,12 @@
 #include "package/runtime.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <mutex>
-#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "fmt/format.h"
@@ -20,30 +23,68 @@ namespace {
 
 using Refusals = std::map<std::string, std::string>;  // context -> the driver's words
 
+// Digests are spread evenly: any eight bytes of one are a hash.
+struct DigestHash {
+  size_t operator()(const Digest& digest) const {
+    size_t hash = 0;
+    std::memcpy(&hash, digest.bytes.data(), sizeof(hash));
+    return hash;
+  }
+};
+
+// What of a package is asked for once for each context, found in one step.
+class Lookup {
+ public:
+  explicit Lookup(const Package& package) {
+    const manifest::Manifest& manifest = package.manifest();
+    partitions_.reserve(manifest.partitions.size());
+    for (const manifest::Partition& partition : manifest.partitions) {
+      partitions_.emplace(partition.id, Known{&partition, nullptr});
+    }
+    for (const Binding& binding : package.bindings()) {
+      const auto known = partitions_.find(binding.partition);
+      if (known != partitions_.end()) known->second.stale = &binding.stale;
+    }
+    if (!package.has_container()) return;
+    for (const container::Entry& entry : package.state().reader->index().entries) {
+      if (entry.kind == container::Kind::kBlob && entry.storage != container::Storage::kAbsent) {
+        stored_.insert(entry.digest);
+      }
+    }
+  }
+
+  struct Known {
+    const manifest::Partition* partition = nullptr;
+    const std::string* stale = nullptr;
+  };
+  const Known& Find(const std::string& partition) const { return partitions_.at(partition); }
+  bool IsStored(const Digest& blob) const { return stored_.contains(blob); }
+
+ private:
+  std::unordered_map<std::string_view, Known> partitions_;
+  std::unordered_set<Digest, DigestHash> stored_;
+};
+
 // What is known of each context besides the manifest.
 std::vector<Candidate> Candidates(const Package& package,
                                   const std::optional<std::vector<std::string>>& drivers,
                                   const Refusals& refused) {
-  std::map<std::string, std::string> stale;
-  for (const Binding& binding : package.bindings()) stale[binding.partition] = binding.stale;
-  std::set<Digest> stored;
-  for (const StoredContent& content : package.contents()) {
-    if (content.storage != "absent") stored.insert(content.digest);
-  }
+  const Lookup lookup(package);
   std::vector<Candidate> candidates;
+  candidates.reserve(package.manifest().contexts.size());
   for (const manifest::Context& context : package.manifest().contexts) {
-    Candidate candidate;
+    Candidate& candidate = candidates.emplace_back();
+    const Lookup::Known& known = lookup.Find(context.partition);
     candidate.context = &context;
-    candidate.partition = package.manifest().FindPartition(context.partition);
-    candidate.present = stored.contains(context.blob);
-    candidate.stale = stale[context.partition];
+    candidate.partition = known.partition;
+    candidate.present = lookup.IsStored(context.blob);
+    if (known.stale != nullptr) candidate.stale = *known.stale;
     if (!package.trust().trusted) candidate.untrusted = package.trust().reason;
     if (const auto why = refused.find(context.id); why != refused.end()) {
       candidate.refused = why->second;
     }
     candidate.driver_found =
         !drivers || std::find(drivers->begin(), drivers->end(), context.backend) != drivers->end();
-    candidates.push_back(std::move(candidate));
   }
   return candidates;
 }

@@ -64,11 +64,19 @@ int EncodeVerb(Flags* flags) {
     json["container"] = report->container.empty() ? Json() : Json(report->container);
     json["sizes"] = {{"front_bytes", report->front_bytes},
                      {"container_bytes", report->container_bytes}};
+    json["left_out"] = Json::array();
+    for (const LeftOut& left_out : report->left_out) {
+      json["left_out"].push_back({{"partition", left_out.partition}, {"reason", left_out.reason}});
+    }
     PrintJson(json);
     return 0;
   }
   for (const std::string& front : report->fronts) {
     Note(fmt::format("{}: encoded from {}", Escape(front), Escape(flags->package)));
+  }
+  for (const LeftOut& left_out : report->left_out) {
+    Note(fmt::format("partition {} is no function, {}", Escape(left_out.partition),
+                     Escape(left_out.reason)));
   }
   return 0;
 }

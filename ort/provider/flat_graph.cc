@@ -74,6 +74,50 @@ std::string FlatGraph::Collect(const std::vector<std::string>& outputs,
   return "";
 }
 
+bool FlatGraph::ReadsOnly(size_t node, const std::set<std::string>& boundary,
+                          const std::set<size_t>& nodes) const {
+  return std::all_of(nodes_[node].inputs.begin(), nodes_[node].inputs.end(), [&](const Port& port) {
+    if (port.info == nullptr || boundary.count(port.name) || constants_.count(port.name)) {
+      return true;
+    }
+    const auto maker = maker_.find(port.name);
+    return maker != maker_.end() && nodes.count(maker->second) != 0;
+  });
+}
+
+bool FlatGraph::IsReadOnlyBy(size_t node, const std::set<size_t>& nodes) const {
+  return std::all_of(nodes_[node].outputs.begin(), nodes_[node].outputs.end(),
+                     [&](const Port& port) {
+                       if (is_output_.count(port.name)) return false;
+                       const auto readers = readers_.find(port.name);
+                       return port.info == nullptr || readers == readers_.end() ||
+                              std::all_of(readers->second.begin(), readers->second.end(),
+                                          [&](size_t reader) { return nodes.count(reader) != 0; });
+                     });
+}
+
+// The partition's nodes that no output needs, as far as they are there and belong to nothing else.
+void FlatGraph::AddUnneeded(const manifest::Partition& partition, const OtherNames& other_names,
+                            const std::set<std::string>& boundary, std::set<size_t>* nodes) const {
+  std::set<size_t> all = *nodes;
+  for (const std::string& key : partition.nodes) {
+    manifest::BoundaryValue value;
+    value.name = key;
+    const auto maker = maker_.find(Resolve(value, other_names));
+    if (maker != maker_.end()) all.insert(maker->second);
+  }
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (auto node = all.begin(); node != all.end();) {
+      const bool stays =
+          nodes->count(*node) || (ReadsOnly(*node, boundary, all) && IsReadOnlyBy(*node, all));
+      changed |= !stays;
+      node = stays ? std::next(node) : all.erase(node);
+    }
+  }
+  *nodes = std::move(all);
+}
+
 std::string FlatGraph::FindEscape(const std::set<size_t>& nodes,
                                   const std::set<std::string>& outputs) const {
   for (const size_t index : nodes) {
@@ -92,10 +136,22 @@ std::string FlatGraph::FindEscape(const std::set<size_t>& nodes,
   return "";
 }
 
-// A path out of the nodes and into them again: contracted to one node they would be a cycle.
-bool FlatGraph::ComesBack(const std::set<size_t>& nodes) const {
+// A path out of the nodes and into them again: contracted to one node they would be a cycle. The
+// others are one node each already: who reaches one of their nodes leaves from all of them.
+bool FlatGraph::ComesBack(const std::set<size_t>& nodes,
+                          const std::vector<std::set<size_t>>& others) const {
   std::vector<size_t> open(nodes.begin(), nodes.end());
   std::set<size_t> outside;
+  const auto reach = [&](size_t reader) {
+    if (!outside.insert(reader).second) return;
+    open.push_back(reader);
+    for (const std::set<size_t>& other : others) {
+      if (!other.count(reader)) continue;
+      for (const size_t member : other) {
+        if (outside.insert(member).second) open.push_back(member);
+      }
+    }
+  };
   while (!open.empty()) {
     const size_t at = open.back();
     open.pop_back();
@@ -103,10 +159,10 @@ bool FlatGraph::ComesBack(const std::set<size_t>& nodes) const {
       const auto readers = readers_.find(port.name);
       if (port.info == nullptr || readers == readers_.end()) continue;
       for (const size_t reader : readers->second) {
-        if (nodes.count(reader)) {
-          if (!nodes.count(at)) return true;
-        } else if (outside.insert(reader).second) {
-          open.push_back(reader);
+        if (!nodes.count(reader)) {
+          reach(reader);
+        } else if (!nodes.count(at)) {
+          return true;
         }
       }
     }
@@ -141,6 +197,7 @@ FlatRegion FlatGraph::Find(const manifest::Partition& partition,
   }
   std::set<size_t> nodes;
   std::string why = Collect(output_names, boundary, &nodes);
+  if (why.empty()) AddUnneeded(partition, other_names, boundary, &nodes);
   if (why.empty()) why = FindEscape(nodes, outputs);
   // With one output a path back would be a cycle of the graph itself.
   if (why.empty() && outputs.size() > 1 && ComesBack(nodes))
@@ -163,6 +220,7 @@ FlatRegion FlatGraph::Find(const manifest::Partition& partition,
     region.inputs.push_back(port != read.end() ? port->second : Port{});
   }
   for (const std::string& name : output_names) region.outputs.push_back(ports_.at(name));
+  region.places = std::move(nodes);
   return region;
 }
 

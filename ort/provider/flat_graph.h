@@ -1,5 +1,5 @@
-// One graph of a model in the metadata encoding, as ONNX Runtime has it when it asks what is to be
-// claimed, and the partitions in it.
+// One graph of a model, as ONNX Runtime has it when it asks what is to be claimed, and the
+// partitions in it that are no calls.
 //
 // By then the runtime has rewritten the graph: constants are folded, equal nodes merged, nodes
 // fused. Such rewrites keep what a value means for as long as its name is there, so a partition is
@@ -25,6 +25,7 @@ using OtherNames = std::function<std::vector<std::string>(const manifest::Bounda
 
 struct FlatRegion {
   std::vector<const OrtNode*> nodes;  // in the graph's order
+  std::set<size_t> places;            // of the nodes in it
   // In the order of the partition's inputs and outputs. A weight or constant that is not read any
   // more, because the runtime has folded it, has no info.
   std::vector<Port> inputs, outputs;
@@ -41,6 +42,10 @@ class FlatGraph {
   bool Makes(const std::string& value) const { return maker_.count(value) != 0; }
 
   FlatRegion Find(const manifest::Partition& partition, const OtherNames& other_names) const;
+  // Whether the region could no longer be one node once the others are.
+  bool WaitsFor(const FlatRegion& region, const std::vector<std::set<size_t>>& others) const {
+    return ComesBack(region.places, others);
+  }
 
   // What a set of nodes is known by when it is to be compiled: ONNX Runtime gives no other name.
   static Result<std::string> Identify(const GraphReader& reader,
@@ -55,8 +60,14 @@ class FlatGraph {
   std::string Resolve(const manifest::BoundaryValue& value, const OtherNames& other_names) const;
   std::string Collect(const std::vector<std::string>& outputs,
                       const std::set<std::string>& boundary, std::set<size_t>* nodes) const;
+  void AddUnneeded(const manifest::Partition& partition, const OtherNames& other_names,
+                   const std::set<std::string>& boundary, std::set<size_t>* nodes) const;
+  bool ReadsOnly(size_t node, const std::set<std::string>& boundary,
+                 const std::set<size_t>& nodes) const;
+  bool IsReadOnlyBy(size_t node, const std::set<size_t>& nodes) const;
   std::string FindEscape(const std::set<size_t>& nodes, const std::set<std::string>& outputs) const;
-  bool ComesBack(const std::set<size_t>& nodes) const;
+  bool ComesBack(const std::set<size_t>& nodes,
+                 const std::vector<std::set<size_t>>& others = {}) const;
 
   std::vector<NodeInfo> nodes_;
   std::vector<std::string> outputs_;

@@ -195,8 +195,8 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
                                                                plan.policy, drivers.plugins));
   plan.weights.emplace(*plan.package);
   BCTX_ASSIGN_OR_RETURN(const model::FrontTag tag, model::ParseTag(*model.tag));
-  if (tag.encoding == model::Encoding::kMetadata) {
-    BCTX_ASSIGN_OR_RETURN(plan.flat, package::FlatFront::Make(*plan.package));
+  if (package::FlatFront::MayBeNeeded(*plan.package, tag)) {
+    BCTX_ASSIGN_OR_RETURN(plan.flat, package::FlatFront::Make(*plan.package, tag));
   }
   return plan;
 }

@@ -28,7 +28,8 @@ struct Plan {
   std::optional<Package> package;  // nothing: no package, or one that could not be read
   package::Selection selection;    // decisions change when a call turns out to be stale
   std::optional<WeightIndex> weights;
-  std::optional<package::FlatFront> flat;  // partitions are regions of a flat graph, not calls
+  // Where partitions may be no calls: in the metadata encoding, and where they cross another one.
+  std::optional<package::FlatFront> flat;
   std::string declined;  // why no call of this model is looked at; empty: calls are
   std::string note;      // what the user should know of a model that runs compiled
   std::vector<std::string> left_out_plugins;

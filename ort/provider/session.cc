@@ -48,6 +48,7 @@ Status ProviderSession::Prepare(const OrtGraph* graph) {
   BCTX_RETURN_IF_ERROR(options_.status());
   BCTX_ASSIGN_OR_RETURN(model.tag, reader_.Property(graph, model::kFrontProperty));
   BCTX_ASSIGN_OR_RETURN(plan_, MakePlan(*options_, model));
+  decided_ = plan_->selection.decisions;
   if (!options_->strict || !plan_->package) return OkStatus();
   return CheckStrict();
 }
@@ -68,7 +69,11 @@ std::vector<std::vector<const OrtNode*>> ProviderSession::Claim(const OrtGraph* 
   }
   NodeSets claimed;
   if (fatal_.ok()) {
-    Result<NodeSets> found = plan_->flat ? ClaimRegions(graph) : ClaimCalls(graph);
+    Result<NodeSets> found = ClaimCalls(graph);
+    if (found && plan_->flat) {
+      const Status regions = ClaimRegions(graph, &*found);
+      if (!regions.ok()) found = regions;
+    }
     if (found) {
       claimed = std::move(*found);
     } else {
@@ -92,6 +97,7 @@ Result<ProviderSession::NodeSets> ProviderSession::ClaimCalls(const OrtGraph* gr
     BCTX_ASSIGN_OR_RETURN(const std::string domain, reader_.Domain(node));
     if (domain != model::kDomain) continue;
     BCTX_ASSIGN_OR_RETURN(const bool is_claimed, Consider(node));
+    waits_ |= !is_claimed;
     if (is_claimed) claimed.push_back({node});
   }
   return claimed;
@@ -139,11 +145,13 @@ Result<std::string> ProviderSession::WhyNot(const OrtNode* node, const std::stri
 
 // The front's body was what was compiled, but the call as ONNX Runtime has it is another.
 void ProviderSession::MarkStale(const std::string& partition, const std::string& why) {
-  for (Decision& decision : plan_->selection.decisions) {
-    if (decision.partition != partition || decision.outcome != Outcome::kChosen) continue;
-    decision.outcome = Outcome::kStale;
-    decision.reason = "stale";
-    decision.detail = why;
+  for (auto* decisions : {&plan_->selection.decisions, &decided_}) {
+    for (Decision& decision : *decisions) {
+      if (decision.partition != partition || decision.outcome != Outcome::kChosen) continue;
+      decision.outcome = Outcome::kStale;
+      decision.reason = "stale";
+      decision.detail = why;
+    }
   }
 }
 
@@ -182,7 +190,9 @@ Result<std::unique_ptr<KernelNode>> ProviderSession::Compile(const OrtGraph* gra
                                                              const OrtNode* fused) {
   BCTX_RETURN_IF_ERROR(fatal_);
   BCTX_ASSIGN_OR_RETURN(const std::vector<const OrtNode*> nodes, reader_.Nodes(graph));
-  if (plan_ && plan_->flat) return CompileRegion(nodes, fused);
+  BCTX_ASSIGN_OR_RETURN(const std::string domain,
+                        nodes.size() == 1 ? reader_.Domain(nodes[0]) : Result<std::string>(""));
+  if (plan_ && plan_->flat && domain != model::kDomain) return CompileRegion(nodes, fused);
   if (nodes.size() != 1 || !plan_) {
     return Status(StatusCode::kInternal,
                   fmt::format("asked to compile {} nodes at once, claimed one", nodes.size()));

@@ -55,10 +55,19 @@ class ProviderSession {
                                                  std::string name, const CallPorts& ports,
                                                  const OrtNode* fused);
 
-  // Of a front in the metadata encoding (regions.cc).
-  Result<NodeSets> ClaimRegions(const OrtGraph* graph);
+  // Of partitions that are no calls (regions.cc).
+  struct Taken {
+    std::set<const OrtNode*> nodes;
+    std::vector<std::set<size_t>> places;  // of each region
+  };
+  Status ClaimRegions(const OrtGraph* graph, NodeSets* claimed);
+  bool IsGraph(const FlatGraph& flat, const std::string& path) const;
+  std::vector<std::string> OtherNamesOf(const manifest::Partition& partition,
+                                        const manifest::BoundaryValue& value);
   Result<FlatRegion> FindRegion(const FlatGraph& flat, const package::LoadedContext& loaded,
-                                const std::set<const OrtNode*>& taken);
+                                const Taken& taken);
+  Result<std::string> WhyNotRegion(const FlatGraph& flat, const FlatRegion& region,
+                                   const package::LoadedContext& loaded, const Taken& taken);
   Result<std::unique_ptr<KernelNode>> CompileRegion(const std::vector<const OrtNode*>& nodes,
                                                     const OrtNode* fused);
   void NoteRegion(const package::LoadedContext& loaded, const FlatRegion& region);
@@ -77,6 +86,7 @@ class ProviderSession {
   const std::string report_;
   const OrtLogger* const logger_;
   bool prepared_ = false;
+  bool waits_ = false;  // a call was met whose body is to be looked into
   std::atomic<bool> finished_ = false;
   Status fatal_;
   std::optional<Plan> plan_;

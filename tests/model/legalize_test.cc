@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "model/compare_front.h"
 #include "model/models.h"
 
 namespace backendctx::model {
@@ -128,6 +129,31 @@ TEST_CASE("a front holds the legalised body, and its digest is the reader's", "[
     CHECK(message.functions_size() == 0);
     CHECK(message.graph().node(1).op_type() == "Attention");
   }
+}
+
+TEST_CASE("a legalised body stands for its nodes when fronts are compared", "[model][compare]") {
+  const FlatModel flat = LoadText(kWindow);
+  EncodedPartition partition = PartitionOf(flat, "legal", "", {"raw"});
+  partition.legal_body = Legalize(flat, partition).value().function;
+  FrontTag tag = TestTag();
+  tag.encoder = 7;
+  const ModelProto front = Parsed(Value(EncodeFront(
+      flat, {partition}, tag, [](const Digest&) { return std::optional<Placement>(); })));
+  const auto compare = [&](const ModelProto& found) {
+    return CompareFront(flat, base::AsBytes(found.SerializeAsString()), tag, {"legal"},
+                        [](const Placement&) { return std::optional<Digest>(); }, {partition})
+        .code();
+  };
+  CHECK(compare(front) == StatusCode::kOk);
+  ModelProto edited = front;
+  edited.mutable_functions(0)->mutable_node(0)->set_name("other");
+  CHECK(compare(edited) == StatusCode::kCorrupt);
+  edited = front;
+  edited.mutable_graph()->mutable_node(1)->mutable_input()->SwapElements(0, 1);
+  CHECK(compare(edited) == StatusCode::kCorrupt);
+  edited = front;
+  edited.mutable_graph()->mutable_node(0)->set_op_type("Abs");
+  CHECK(compare(edited) == StatusCode::kCorrupt);
 }
 
 TEST_CASE("a body with other formals than its partition is refused", "[model][hostile]") {

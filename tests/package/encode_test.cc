@@ -251,7 +251,7 @@ TEST_CASE("a front of another encoder's version is compared field by field", "[p
     INFO(form.name);
     const std::string path = maker.Pack(form, maker.Folder(form.name)).front;
     std::string bytes = os::ReadFile(path, 1 << 22).value();
-    const std::string version = "\"encoder\":1,";
+    const std::string version = "\"encoder\":2,";
     bytes.replace(bytes.find(version), version.size(), "\"encoder\":9,");
     REQUIRE(os::WriteFile(path, bytes, os::AtomicFile::kReplace).ok());
     Status status = maker.Open(path).value().Verify({}).first_error;

@@ -95,7 +95,7 @@ TEST_CASE("a set that is left and entered again is not convex", "[scope]") {
   REQUIRE(!span.has_value());
   CHECK(span.status().code() == StatusCode::kInvalidArgument);
   CHECK(span.status().message() ==
-        "not convex: a path leaves at node \"a\" and comes back at node \"d\" through node \"c\"");
+        "not convex, a path leaves it and comes back: \"a\" -> \"c\" -> \"d\"");
 }
 
 TEST_CASE("bad sets are refused", "[scope]") {
@@ -146,7 +146,9 @@ TEST_CASE("a cover is disjoint", "[scope]") {
   CHECK(CheckCover(graph.view(), {}).ok());
   const Status status = CheckCover(graph.view(), {first, *Span(graph.view(), {1, 2, 3})});
   CHECK(status.code() == StatusCode::kInvalidArgument);
-  CHECK(status.message() == "node \"b\": in the partition of node \"a\" and in that of node \"b\"");
+  CHECK(status.message() == "node \"b\": in {\"a\", ...} and in {\"b\", ...}");
+  CHECK(CheckCover(graph.view(), {first, *Span(graph.view(), {1, 2, 3})}, {"A", "B"}).message() ==
+        "node \"b\": in A and in B");
 }
 
 TEST_CASE("convex partitions that wait for each other are no cover", "[scope]") {
@@ -157,7 +159,25 @@ TEST_CASE("convex partitions that wait for each other are no cover", "[scope]") 
       CheckCover(graph.view(), {*Span(graph.view(), {0, 3}), *Span(graph.view(), {1, 2})});
   CHECK(status.code() == StatusCode::kInvalidArgument);
   CHECK(status.message() ==
-        "partitions wait for each other: that of node \"a\" and that of node \"b\"");
+        "not acyclic when contracted: {\"a\", ...} -> {\"b\", ...} -> {\"a\", ...}");
+}
+
+TEST_CASE("a cover names the path that comes back", "[scope]") {
+  TestGraph graph;
+  graph.Input("x").Add("a", {"x"}).Add("n", {"a"}).Add("b", {"n"}).Add("c", {"b"}).Add("d", {"c"});
+  graph.Add("e", {"d"});
+  Partition first, second, third;
+  first.nodes = {0, 4};
+  second.nodes = {2};
+  third.nodes = {5};
+  const std::vector<std::string> names = {"A", "B", "C"};
+  CHECK(CheckCover(graph.view(), {first, second, third}, names).message() ==
+        "not acyclic when contracted: A -> \"n\" -> B -> \"c\" -> A");
+  CHECK(CheckCover(graph.view(), {second, first}, {"B", "A"}).message() ==
+        "not acyclic when contracted: B -> \"c\" -> A -> \"n\" -> B");
+  CHECK(CheckCover(graph.view(), {first}, {"A"}).message() ==
+        "not convex: A -> \"n\" -> \"b\" -> \"c\" -> A");
+  CHECK(CheckCover(graph.view(), {second, third}, names).ok());
 }
 
 TEST_CASE("a hundred thousand nodes are no trouble", "[scope]") {

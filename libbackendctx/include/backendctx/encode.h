@@ -50,11 +50,18 @@ struct EncodeOptions {
   bool force = false;   // replace existing outputs
 };
 
+// A partition that crosses others: it has no function in the front and is found at load among the
+// nodes, where the manifest says it is.
+struct LeftOut {
+  std::string partition, reason;
+};
+
 struct EncodeReport {
   std::vector<std::string> fronts;  // paths, the output as it was named first
   std::string container;            // path; empty when it is embedded
   uint64_t front_bytes = 0;         // of all fronts, an embedded container included
   uint64_t container_bytes = 0;
+  std::vector<LeftOut> left_out;  // of the front with functions, if one was written
 };
 
 BCTX_API Result<EncodeReport> Encode(const Package& package, const std::string& output,

@@ -75,6 +75,11 @@ Result<EncodeReport> EncodePackage(const Package& package, const std::string& ou
   }
   report.front_bytes = assembled->FrontBytes();
   report.container_bytes = assembled->container.index().file_size;
+  if (options.encoding == FrontEncoding::kMetadata) return report;
+  BCTX_ASSIGN_OR_RETURN(
+      const package::FrontChoice choice,
+      package::ChooseFunctions(state.manifest, form.variant, form.prefer, flat.view()));
+  for (const auto& [id, reason] : choice.left_out) report.left_out.push_back({id, reason});
   return report;
 }
 

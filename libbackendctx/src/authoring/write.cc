@@ -11,6 +11,7 @@
 #include "fmt/format.h"
 #include "manifest/envelope.h"
 #include "manifest/manifest.h"
+#include "package/covers.h"
 #include "package/state.h"
 
 namespace backendctx::authoring {
@@ -95,10 +96,10 @@ Result<std::vector<FrontDraft>> DraftFronts(const model::FlatModel& flat,
     draft.name = name;
     const bool is_flat = form.encoding == FrontEncoding::kMetadata || !drafts.empty();
     draft.encoding = is_flat ? model::Encoding::kMetadata : model::Encoding::kFunction;
-    BCTX_ASSIGN_OR_RETURN(
-        draft.partitions,
-        package::FrontPartitions(manifest, form.variant, draft.encoding,
-                                 is_flat ? std::vector<std::string>() : form.prefer, bodies));
+    BCTX_ASSIGN_OR_RETURN(draft.partitions, package::FrontPartitions(
+                                                manifest, form.variant, draft.encoding,
+                                                is_flat ? std::vector<std::string>() : form.prefer,
+                                                flat.view(), bodies));
     BCTX_ASSIGN_OR_RETURN(draft.plan, model::PlanFront(flat, draft.partitions, draft.encoding));
     drafts.push_back(std::move(draft));
   }
@@ -201,6 +202,7 @@ Result<Assembled> Assemble(const model::FlatModel& flat, const manifest::Manifes
                            std::vector<container::Item> items, const std::string& stem,
                            const Form& form) {
   BCTX_RETURN_IF_ERROR(CheckForm(form.encoding, form.embed));
+  BCTX_RETURN_IF_ERROR(package::CheckCovers(manifest, form.variant, flat.view()));
   BCTX_ASSIGN_OR_RETURN(std::vector<FrontDraft> drafts,
                         DraftFronts(flat, manifest, items, stem, form));
   StoreContents(drafts, form, &items);

@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "model/canonical.h"
+#include "model/compare_fields.h"
 #include "model/constants.h"
 #include "model/digest_form.h"
 #include "model/guard.h"
@@ -28,15 +29,6 @@ using onnx::GraphProto;
 using onnx::ModelProto;
 using onnx::NodeProto;
 using onnx::TensorProto;
-
-Status Differs(const std::string& text) {
-  return Status(
-      StatusCode::kCorrupt,
-      fmt::format("{}: the front is not what this package's contents give: it was edited; "
-                  "restore the model and pack it again",
-                  text),
-      {.field = "front"});
-}
 
 // ---- names -------------------------------------------------------------------------------------
 
@@ -63,18 +55,25 @@ struct FlatNode {
   bool in_body = false;
 };
 
+// A call of a legalised body, which must be the stored one.
+struct LegalCall {
+  const StoredBody* legal = nullptr;
+  std::vector<std::string> inputs, outputs;  // texts
+};
+
 // One graph of one side.
 struct Side {
   const GraphProto* graph = nullptr;
   Scope* scope = nullptr;
   std::vector<FlatNode> nodes;
+  std::vector<LegalCall> legal;
   std::map<std::string, const NodeProto*> constants;  // Constant nodes of the graph, by output
 };
 
 class Comparer {
  public:
-  Comparer(const FrontTag& tag, const std::set<std::string>& partitions)
-      : tag_(tag), partitions_(partitions) {}
+  Comparer(const FrontTag& tag, const std::set<std::string>& partitions, const StoredBodies& legal)
+      : tag_(tag), partitions_(partitions), legal_(legal) {}
 
   Status Run(ModelProto* stored, ModelProto* front) {
     for (const FunctionProto& function : front->functions()) {
@@ -89,7 +88,7 @@ class Comparer {
         return Differs(fmt::format("function \"{}\" that nothing calls", name));
     }
     BCTX_RETURN_IF_ERROR(CompareExtras());
-    return CompareModels(stored, front);
+    return CompareModels(domains_, stored, front);
   }
 
  private:
@@ -105,12 +104,18 @@ class Comparer {
 
   // ---- functions ----
 
-  Status CheckFunctions(const ModelProto& stored) const {
+  Status CheckFunctions(const ModelProto& stored) {
     std::map<std::string, int64_t> imports;
     for (const auto& import : stored.opset_import()) {
       imports[DomainOf(import.domain())] = import.version();
     }
     for (const auto& [name, function] : functions_) {
+      if (legal_.count(name)) {
+        for (const auto& import : function->opset_import()) {
+          if (!imports.count(DomainOf(import.domain()))) domains_.insert(import.domain());
+        }
+        continue;
+      }
       FunctionProto rest = *function;
       rest.clear_name();
       rest.clear_domain();
@@ -155,6 +160,9 @@ class Comparer {
         call.output_size() != function.output_size()) {
       return Differs(fmt::format("call \"{}\": its count of inputs or outputs", call.name()));
     }
+    if (const auto legal = legal_.find(function.name()); legal != legal_.end()) {
+      return AddLegal(call, function, legal->second, *around, side);
+    }
     inlined_ += static_cast<uint64_t>(function.node_size()) + 1;
     if (inlined_ > most_inlined_) {
       return Differs(
@@ -171,9 +179,23 @@ class Comparer {
           is_container ? std::string(1, kTokenMark) : around->Resolve(call.input(i));
     }
     for (int i = 0; i < call.output_size(); ++i) {
-      scope->texts[function.output(i)] = call.output(i);
+      scope->texts[function.output(i)] = around->Resolve(call.output(i));
     }
     return AddNodes(function.node(), scope, true, side);
+  }
+
+  Status AddLegal(const NodeProto& call, const FunctionProto& function, const StoredBody& legal,
+                  const Scope& around, Side* side) {
+    LegalCall found{&legal, {}, {}};
+    for (const std::string& input : call.input()) found.inputs.push_back(around.Resolve(input));
+    for (const std::string& output : call.output()) found.outputs.push_back(around.Resolve(output));
+    if (!tag_.embedded.empty()) found.inputs.pop_back();
+    for (const NodeProto& node : function.node()) {
+      BCTX_ASSIGN_OR_RETURN(const std::optional<std::string> token, ConstantToken(node));
+      if (token) in_legal_.emplace(node.output(0), *token);
+    }
+    side->legal.push_back(std::move(found));
+    return OkStatus();
   }
 
   // ---- one graph ----
@@ -232,11 +254,42 @@ class Comparer {
     BCTX_ASSIGN_OR_RETURN(Side ours, MakeSide(stored, stored_around));
     BCTX_ASSIGN_OR_RETURN(Side theirs, MakeSide(front, front_around));
     BCTX_RETURN_IF_ERROR(CompareHeads(stored, front, place));
-    BCTX_RETURN_IF_ERROR(CompareAbout(ours, theirs, place));
+    BCTX_RETURN_IF_ERROR(CompareAbout(stored, front, ConstantsOf(ours), place));
     BCTX_RETURN_IF_ERROR(CompareInitializers(ours, theirs, place));
     BCTX_RETURN_IF_ERROR(CompareConstants(ours, theirs, place));
     ResolveIdentities(ours, &theirs);
+    BCTX_RETURN_IF_ERROR(PutBackLegal(ours, &theirs));
     return CompareNodes(ours, theirs, place);
+  }
+
+  static NameSet ConstantsOf(const Side& side) {
+    NameSet constants;
+    for (const auto& [name, text] : side.scope->texts) {
+      if (IsToken(text)) constants.insert(name);
+    }
+    return constants;
+  }
+
+  // A legalised call stands for the nodes of its partition, if it passes what they read.
+  Status PutBackLegal(const Side& ours, Side* theirs) const {
+    for (const LegalCall& call : theirs->legal) {
+      const EncodedPartition& partition = *call.legal->partition;
+      const auto same = [&](const std::vector<std::string>& names,
+                            const std::vector<std::string>& found) {
+        return std::equal(names.begin(), names.end(), found.begin(), found.end(),
+                          [&](const std::string& name, const std::string& text) {
+                            return ours.scope->Resolve(name) == text;
+                          });
+      };
+      if (!same(call.legal->operands, call.inputs) || !same(partition.outputs, call.outputs)) {
+        return Differs(fmt::format("what the call of partition \"{}\" passes", partition.id));
+      }
+      const std::set<std::string> keys(partition.nodes.begin(), partition.nodes.end());
+      for (const FlatNode& flat : ours.nodes) {
+        if (keys.count(KeyOf(flat.node))) theirs->nodes.push_back(flat);
+      }
+    }
+    return OkStatus();
   }
 
   // What remains for a hoisted constant that is an output: Identity, which now is that constant.
@@ -362,7 +415,8 @@ class Comparer {
       const auto fits = [&, &wanted = name](const std::string& other) {
         return stands_for(other, wanted);
       };
-      if (!find(added_, token, fits) && !find(extras_, token, fits)) {
+      if (!find(added_, token, fits) && !find(extras_, token, fits) &&
+          !find(in_legal_, token, fits)) {
         return Differs(fmt::format("constant \"{}\" is not there, or has another value", name));
       }
     }
@@ -382,108 +436,42 @@ class Comparer {
     return OkStatus();
   }
 
-  // Everything of a graph but nodes, initializers, types and annotations.
-  static Status CompareHeads(const GraphProto& stored, const GraphProto& front,
-                             const std::string& place) {
-    const auto head = [](GraphProto graph) {
-      graph.clear_node();
-      graph.clear_initializer();
-      graph.clear_value_info();
-      graph.clear_quantization_annotation();
-      return graph.SerializeAsString();
-    };
-    if (head(stored) == head(front)) return OkStatus();
-    return Differs(fmt::format("name, text, inputs, outputs or metadata of {}", place));
-  }
-
-  // Types and annotations of values that are gone may be gone, and those of constants that have
-  // left the graph; no other.
-  static Status CompareAbout(const Side& our_side, const Side& their_side,
-                             const std::string& place) {
-    const GraphProto &stored = *our_side.graph, &front = *their_side.graph;
-    NameSet left = Definitions(front);
-    for (const NodeProto& node : front.node()) {
-      left.insert(node.input().begin(), node.input().end());
-    }
-    for (const auto& [name, text] : our_side.scope->texts) {
-      if (IsToken(text)) left.erase(name);
-    }
-    const auto compare = [&](const auto& ours, const auto& theirs, const auto& name_of) -> Status {
-      int at = 0;
-      for (const auto& item : ours) {
-        const bool is_next =
-            at < theirs.size() && theirs.Get(at).SerializeAsString() == item.SerializeAsString();
-        if (is_next) {
-          ++at;
-        } else if (left.count(name_of(item))) {
-          return Differs(
-              fmt::format("type or annotation of value \"{}\" of {}", name_of(item), place));
-        }
-      }
-      if (at == theirs.size()) return OkStatus();
-      return Differs(
-          fmt::format("type or annotation of value \"{}\" of {}", name_of(theirs.Get(at)), place));
-    };
-    BCTX_RETURN_IF_ERROR(compare(stored.value_info(), front.value_info(),
-                                 [](const auto& info) { return info.name(); }));
-    return compare(stored.quantization_annotation(), front.quantization_annotation(),
-                   [](const auto& annotation) { return annotation.tensor_name(); });
-  }
-
-  // What is left of the model: versions, imports, metadata, functions of its own, training.
-  static Status CompareModels(ModelProto* stored, ModelProto* front) {
-    constexpr int64_t kMostRaised = 8;
-    if (front->ir_version() != stored->ir_version()) {
-      if (front->ir_version() < stored->ir_version() || front->ir_version() > kMostRaised) {
-        return Differs("the IR version");
-      }
-      front->set_ir_version(stored->ir_version());
-    }
-    const auto drop = [](auto* list, const auto& is_ours) {
-      list->erase(std::remove_if(list->begin(), list->end(), is_ours), list->end());
-    };
-    drop(front->mutable_metadata_props(),
-         [](const auto& property) { return property.key() == kFrontProperty; });
-    drop(front->mutable_opset_import(),
-         [](const auto& import) { return import.domain() == kDomain; });
-    drop(front->mutable_functions(),
-         [](const auto& function) { return function.domain() == kDomain; });
-    stored->clear_graph();
-    front->clear_graph();
-    if (stored->SerializeAsString() == front->SerializeAsString()) return OkStatus();
-    return Differs("producer, imports, metadata, functions or another field of the model");
-  }
-
   const FrontTag& tag_;
   const std::set<std::string>& partitions_;
+  const StoredBodies& legal_;
+  NameSet domains_;  // that legalised bodies import and the model does not
   std::map<std::string, const FunctionProto*> functions_;
   std::set<std::string> called_;
   uint64_t inlined_ = 0, most_inlined_ = 1024;
   std::deque<Scope> scopes_;
   // Constants that left the stored graph's places, initializers that the front has besides, copies
   // in bodies, and all Constant nodes of the stored graphs: name and token.
-  std::set<std::pair<std::string, std::string>> wanted_, added_, extras_, stored_;
+  std::set<std::pair<std::string, std::string>> wanted_, added_, extras_, stored_, in_legal_;
 };
 
 Status Compare(const FlatModel& flat, std::span<const uint8_t> bytes, const FrontTag& tag,
-               const std::set<std::string>& partitions, const PlaceDigest& places) {
+               const std::set<std::string>& partitions,
+               const std::vector<EncodedPartition>& legalised, const PlaceDigest& places) {
+  BCTX_ASSIGN_OR_RETURN(const StoredBodies legal, ReadStoredBodies(flat, legalised));
   ModelProto stored = flat.state().stored, front;
   BCTX_RETURN_IF_ERROR(ParseModel(bytes, LoadLimits{}, &front));
+  BCTX_RETURN_IF_ERROR(CompareBodies(legal, !tag.embedded.empty(), front));
   BCTX_RETURN_IF_ERROR(VisitTensors(&stored, [](TensorProto* tensor, const std::string& place) {
     return DigestStored(tensor).WithContext(place);
   }));
   BCTX_RETURN_IF_ERROR(VisitTensors(&front, [&](TensorProto* tensor, const std::string& place) {
     return DigestOfFront(tag.container, places, tensor).WithContext(place);
   }));
-  return Comparer(tag, partitions).Run(&stored, &front);
+  return Comparer(tag, partitions, legal).Run(&stored, &front);
 }
 
 }  // namespace
 
 Status CompareFront(const FlatModel& flat, std::span<const uint8_t> front, const FrontTag& tag,
-                    const std::set<std::string>& partitions, const PlaceDigest& places) {
+                    const std::set<std::string>& partitions, const PlaceDigest& places,
+                    const std::vector<EncodedPartition>& legalised) {
   return Guarded("comparing a front",
-                 [&] { return Compare(flat, front, tag, partitions, places); });
+                 [&] { return Compare(flat, front, tag, partitions, legalised, places); });
 }
 
 }  // namespace backendctx::model

@@ -16,6 +16,7 @@
 #include "model/function_digest.h"
 #include "model/graph_view_builder.h"
 #include "model/guard.h"
+#include "model/inline_calls.h"
 #include "model/state.h"
 #include "model/visit.h"
 
@@ -84,6 +85,21 @@ class Functions {
     return found == by_name_.end() ? nullptr : found->second;
   }
 
+  const FunctionIndex& by_name() const { return by_name_; }
+
+  bool HasCalls(const FunctionProto& function) const {
+    std::vector<std::string> called;
+    CollectCalls(function.node(), &called);
+    return !called.empty();
+  }
+
+  // What calls may be replaced by together: more than any nesting of ours, less than a bomb.
+  uint64_t MostBytes() const {
+    uint64_t bytes = 1u << 20;
+    for (const auto& [name, function] : by_name_) bytes += 64 * function->ByteSizeLong();
+    return bytes;
+  }
+
  private:
   template <typename Nodes>
   static void CollectCalls(const Nodes& nodes, std::vector<std::string>* called) {
@@ -137,7 +153,7 @@ class Functions {
     return OkStatus();
   }
 
-  std::map<std::string, const FunctionProto*> by_name_;
+  FunctionIndex by_name_;
 };
 
 const std::string& TextAttribute(const NodeProto& node, const char* name) {
@@ -159,19 +175,66 @@ class Decoder {
     BCTX_RETURN_IF_ERROR(CheckExternal(&model_, &front_.container_file));
     BCTX_ASSIGN_OR_RETURN(front_.tag, FindTag(model_));
     BCTX_RETURN_IF_ERROR(functions_.Fill(model_, &front_));
+    inliner_.emplace(functions_.by_name(), functions_.MostBytes());
     for (const FunctionProto& function : model_.functions()) {
       model_functions_.insert(DomainOf(function.domain()) + "::" + function.name());
     }
     BCTX_ASSIGN_OR_RETURN(view_, BuildViewWithoutInference(model_, FrontContents));
     front_.ir_version = model_.ir_version();
     front_.opset = view_.Opset("");
-    const auto protos = GraphsByPath(std::as_const(*model_.mutable_graph()));
-    for (const auto& [path, proto] : protos) {
+    BCTX_RETURN_IF_ERROR(AddCalls());
+    if (front_.tag && !front_.tag->embedded.empty()) BCTX_RETURN_IF_ERROR(TakeContainer());
+    if (front_.tag && front_.tag->encoding == Encoding::kMetadata) {
+      front_.view = std::make_shared<const ModelView>(std::move(view_));
+    }
+    if (has_nested_) BCTX_RETURN_IF_ERROR(InlineCalls());
+    return std::move(front_);
+  }
+
+  // The graphs with every call replaced. Nodes only: functions are still there.
+  Status InlineCalls() {
+    std::vector<MetCall> inner;
+    const Status flattened = inliner_->Flatten(model_.mutable_graph(), &inner);
+    if (flattened.code() == StatusCode::kMalformed) {  // stale, and no reason to stop
+      front_.inlined = flattened;
+      return OkStatus();
+    }
+    BCTX_RETURN_IF_ERROR(flattened);
+    IndexInitializers();
+    BCTX_ASSIGN_OR_RETURN(ModelView view, BuildViewWithoutInference(model_, FrontContents));
+    std::map<std::string, const GraphView*> graphs;
+    for (const GraphView* graph : AllGraphs(view)) graphs.emplace(graph->path, graph);
+    for (const MetCall& call : inner) {
+      const auto graph = graphs.find(call.graph_path);
+      if (graph != graphs.end()) BCTX_RETURN_IF_ERROR(AddCall(call.node, *graph->second));
+    }
+    if (inliner_->renamed()) {
+      front_.inlined = Malformed("functions of the front define a value twice");
+    } else {
+      front_.inlined = std::make_shared<const ModelView>(std::move(view));
+    }
+    return OkStatus();
+  }
+
+  Result<std::shared_ptr<const ModelView>> TakeInlined() {
+    BCTX_RETURN_IF_ERROR(InlineCalls());
+    return std::move(front_.inlined);
+  }
+
+ private:
+  void IndexInitializers() {
+    initializers_.clear();
+    for (const auto& [path, proto] : GraphsByPath(std::as_const(*model_.mutable_graph()))) {
       for (const TensorProto& tensor : proto->initializer()) {
         initializers_[path][tensor.name()] = &tensor;  // of two the last counts
       }
       initializers_.try_emplace(path);
     }
+  }
+
+  Status AddCalls() {
+    IndexInitializers();
+    const auto protos = GraphsByPath(std::as_const(*model_.mutable_graph()));
     for (const GraphView* graph : AllGraphs(view_)) {
       front_.nodes += graph->nodes.size();
       for (const NodeProto& node : protos.at(graph->path)->node()) {
@@ -181,14 +244,12 @@ class Decoder {
     if (!front_.calls.empty() && view_.Opset(kDomain) == 0) {
       return Malformed(fmt::format("found calls of domain {}, which is not imported", kDomain));
     }
-    if (front_.tag && front_.tag->encoding == Encoding::kMetadata) {
-      front_.view = std::make_shared<const ModelView>(std::move(view_));
+    for (const auto& [name, function] : functions_.by_name()) {
+      has_nested_ |= functions_.HasCalls(*function);
     }
-    if (front_.tag && !front_.tag->embedded.empty()) BCTX_RETURN_IF_ERROR(TakeContainer());
-    return std::move(front_);
+    return OkStatus();
   }
 
- private:
   Status TakeContainer() {
     const std::string& name = front_.tag->embedded;
     for (TensorProto& tensor : *model_.mutable_graph()->mutable_initializer()) {
@@ -198,6 +259,8 @@ class Decoder {
                             tensor.data_location() != TensorProto::EXTERNAL;
       if (!is_bytes) break;
       front_.container = std::move(*tensor.mutable_raw_data());
+      tensor.clear_raw_data();
+      tensor.set_dims(0, 0);
       return OkStatus();
     }
     return Malformed(
@@ -328,7 +391,13 @@ class Decoder {
     });
   }
 
-  Result<Digest> BodyDigest(const Call& call, const FunctionProto& function) const {
+  Result<Digest> BodyDigest(const Call& call, const FunctionProto& function) {
+    if (!functions_.HasCalls(function)) return FlatDigest(call, function);
+    BCTX_ASSIGN_OR_RETURN(const FunctionProto flat, inliner_->Flatten(function));
+    return FlatDigest(call, flat);
+  }
+
+  Result<Digest> FlatDigest(const Call& call, const FunctionProto& function) const {
     BCTX_RETURN_IF_ERROR(CheckNodes(function));
     return FunctionDigest(function, call.operands, front_.tag ? front_.tag->embedded : "");
   }
@@ -338,6 +407,8 @@ class Decoder {
   ModelView view_;
   std::map<std::string, std::unordered_map<std::string, const TensorProto*>> initializers_;
   Functions functions_;
+  std::optional<CallInliner> inliner_;
+  bool has_nested_ = false;                          // a function of ours calls another
   std::unordered_set<std::string> model_functions_;  // what an operator may mean instead
   DecodedFront front_;
   std::unordered_map<std::string, Result<Digest>> digests_;
@@ -348,6 +419,16 @@ class Decoder {
 
 Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits) {
   return Guarded("reading a front", [&] { return Decoder(limits).Run(front); });
+}
+
+Result<std::shared_ptr<const ModelView>> InlinedFront(std::span<const uint8_t> front,
+                                                      const LoadLimits& limits) {
+  return Guarded("reading a front", [&]() -> Result<std::shared_ptr<const ModelView>> {
+    Decoder decoder(limits);
+    BCTX_ASSIGN_OR_RETURN(const DecodedFront decoded, decoder.Run(front));
+    if (decoded.inlined.has_value()) return decoded.inlined;
+    return decoder.TakeInlined();
+  });
 }
 
 }  // namespace backendctx::model

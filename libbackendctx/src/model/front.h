@@ -22,7 +22,7 @@ namespace backendctx::model {
 
 inline constexpr char kDomain[] = "org.backendctx";
 inline constexpr char kFrontProperty[] = "backendctx.front";  // key of the model metadata property
-inline constexpr uint32_t kEncoderVersion = 1;
+inline constexpr uint32_t kEncoderVersion = 2;
 
 enum class Encoding { kFunction, kMetadata };
 
@@ -62,10 +62,14 @@ using Layout = std::function<std::optional<Placement>(const Digest&)>;
 Result<std::vector<std::string>> CallOperands(const FlatModel& flat,
                                               const EncodedPartition& partition);
 
-// Errors: InvalidArgument (a partition that is not closed, not convex or not of this graph),
-// Unimplemented (a construct that the function encoding cannot carry, named), ResourceExhausted (a
-// front beyond protobuf's limit). Bytes that stay inside are read through the flat model's sources.
-// `container`: the bytes of the container that tag.embedded holds, null when it is empty.
+// In the function encoding a partition that lies inside another one, or in a subgraph of a node of
+// another one, becomes a function that the other's body calls.
+//
+// Errors: InvalidArgument (a partition that is not closed, not convex or not of this graph, or
+// partitions that leave a cycle), Unimplemented (a construct that the function encoding cannot
+// carry, or partitions that cross, named), ResourceExhausted (a front beyond protobuf's limit).
+// Bytes that stay inside are read through the flat model's sources. `container`: the bytes of the
+// container that tag.embedded holds, null when it is empty.
 Result<std::string> EncodeFront(const FlatModel& flat,
                                 const std::vector<EncodedPartition>& partitions,
                                 const FrontTag& tag, const Layout& layout,
@@ -110,8 +114,10 @@ struct Call {
 };
 
 struct DecodedFront {
-  std::optional<FrontTag> tag;               // nothing: a model that is no front of ours
-  std::vector<Call> calls;                   // graph by graph, outermost first, in node order
+  std::optional<FrontTag> tag;  // nothing: a model that is no front of ours
+  // Graph by graph, outermost first, in node order; then those inside functions, as the graphs
+  // would have them once the functions around them were inlined.
+  std::vector<Call> calls;
   std::vector<std::string> functions;        // names of ours, in order
   std::vector<std::string> model_functions;  // "domain::name" of the others
   int64_t ir_version = 0, opset = 0;         // opset of the default domain, 0: not imported
@@ -119,6 +125,8 @@ struct DecodedFront {
   // Of a front in the metadata encoding: its graphs, in which the manifest's partitions are looked
   // for. What is external has neither bytes nor a digest in it, and no types are inferred.
   std::shared_ptr<const ModelView> view;
+  // Of a front whose functions call functions: see InlinedFront.
+  Result<std::shared_ptr<const ModelView>> inlined = Status(StatusCode::kNotFound, "not inlined");
   std::string container;  // the embedded container's bytes, when the tag names an initializer
   // A file of external data whose name is that of a container; without a tag, a front that has lost
   // it. Empty: none.
@@ -130,6 +138,11 @@ struct DecodedFront {
 // external data of a wrong form), UnsafePath (a location), ResourceExhausted. What is wrong with
 // one call alone (its function is missing, its arity differs ...) is in Call::structure_digest.
 Result<DecodedFront> DecodeFront(std::span<const uint8_t> front, const LoadLimits& limits);
+
+// The graphs of a front with every call replaced by what it would run, in which partitions without
+// a function are looked for. Malformed: functions that define a value twice; else as DecodeFront.
+Result<std::shared_ptr<const ModelView>> InlinedFront(std::span<const uint8_t> front,
+                                                      const LoadLimits& limits);
 
 // The initializers of a front's main graph, for contents that are inline. Keeps the parsed front.
 class FrontInitializers {

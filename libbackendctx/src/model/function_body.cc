@@ -241,12 +241,12 @@ class BodyBuilder {
       const size_t first = i < body_.activations ? 0 : is_weight ? body_.activations : weights_end_;
       const char* role = i < body_.activations ? "x" : is_weight ? "w" : "c";
       const std::string formal = Fresh(role + std::to_string(i - first));
-      renames_[body_.operands[i]] = formal;
+      body_.renames[body_.operands[i]] = formal;
       body_.function.add_input(formal);
     }
     for (size_t i = 0; i < partition_.outputs.size(); ++i) {
       const std::string formal = Fresh("y" + std::to_string(i));
-      renames_[partition_.outputs[i]] = formal;
+      body_.renames[partition_.outputs[i]] = formal;
       body_.function.add_output(formal);
     }
   }
@@ -299,21 +299,16 @@ class BodyBuilder {
     for (const auto& [place, value] : body_.copied) {
       NodeProto* copied = body_.function.add_node();
       *copied = *place.node;
-      OnlyShortDefault(copied);
+      ShortenDomain(copied);
     }
     BCTX_ASSIGN_OR_RETURN(const std::vector<size_t> order, Order());
     for (const size_t i : order) {
       NodeProto* node = body_.function.add_node();
       *node = Proto(body_.members[i]);
-      OnlyShortDefault(node);
-      RenameReads(renames_, node);
-      for (std::string& output : *node->mutable_output()) {
-        if (const auto found = renames_.find(output); found != renames_.end()) {
-          output = found->second;
-        }
-      }
+      ShortenDomain(node);
+      RenameBoundary(body_.renames, node);
     }
-    NameNodes();
+    NameNodes(&body_.function);
     return std::move(body_);
   }
 
@@ -335,18 +330,6 @@ class BodyBuilder {
     return std::move(body_);
   }
 
-  void NameNodes() {
-    std::unordered_set<std::string> names;
-    for (const NodeProto& node : body_.function.node()) names.insert(node.name());
-    size_t next = 0;
-    for (NodeProto& node : *body_.function.mutable_node()) {
-      while (node.name().empty()) {
-        const std::string name = fmt::format("node_{}", next++);
-        if (names.insert(name).second) node.set_name(name);
-      }
-    }
-  }
-
   const FlatModel::State& state_;
   const GraphIndex& graphs_;
   const EncodedPartition& partition_;
@@ -356,7 +339,6 @@ class BodyBuilder {
   std::unordered_set<std::string> made_;
   std::set<std::string> domains_;
   NameSet taken_;
-  Renames renames_;
 };
 
 }  // namespace
@@ -370,6 +352,27 @@ GraphIndex IndexGraphs(const FlatModel::State& state) {
     if (proto != protos.end()) index.emplace(view->path, GraphPair{view, proto->second});
   }
   return index;
+}
+
+void ShortenDomain(NodeProto* node) { OnlyShortDefault(node); }
+
+void RenameBoundary(const Renames& renames, NodeProto* node) {
+  RenameReads(renames, node);
+  for (std::string& output : *node->mutable_output()) {
+    if (const auto found = renames.find(output); found != renames.end()) output = found->second;
+  }
+}
+
+void NameNodes(onnx::FunctionProto* function) {
+  std::unordered_set<std::string> names;
+  for (const NodeProto& node : function->node()) names.insert(node.name());
+  size_t next = 0;
+  for (NodeProto& node : *function->mutable_node()) {
+    while (node.name().empty()) {
+      const std::string name = fmt::format("node_{}", next++);
+      if (names.insert(name).second) node.set_name(name);
+    }
+  }
 }
 
 Result<Body> BuildBody(const FlatModel::State& state, const EncodedPartition& partition) {

@@ -8,6 +8,7 @@
 #include "model/front.h"
 #include "model/graph_view.h"
 #include "model/state.h"
+#include "model/visit.h"
 #include "onnx/onnx_pb.h"
 
 namespace backendctx::model {
@@ -20,6 +21,13 @@ struct ConstantPlace {
   const onnx::NodeProto* node = nullptr;  // null: an initializer
 };
 
+// In a function, ONNX Runtime knows the default domain by its short name alone.
+void ShortenDomain(onnx::NodeProto* node);
+// What the node reads and makes, by new names.
+void RenameBoundary(const Renames& renames, onnx::NodeProto* node);
+// "node_0" ... for nodes without a name.
+void NameNodes(onnx::FunctionProto* function);
+
 struct Body {
   GraphPair graph;
   std::vector<size_t> members;   // indices of the partition's nodes, ascending
@@ -28,6 +36,7 @@ struct Body {
   // are activations, the first ones.
   std::vector<std::string> operands;
   size_t activations = 0;
+  Renames renames;  // from values of the flat graph to formals
   // Constant nodes whose copies are in the body, and those that must become initializers.
   std::vector<std::pair<ConstantPlace, std::string>> copied, hoisted;
 };

@@ -1,11 +1,14 @@
 // Is what the front would run still what was compiled? Asked of each partition of the front, from
 // the front itself: tools that edit models keep our calls and change operands or bodies around
-// them. In a flat front a partition is its nodes, found by what they make.
+// them. In a flat front, and where two partitions cross and only one of them is a function, a
+// partition is its nodes, found by what they make.
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "fmt/format.h"
+#include "package/covers.h"
 #include "package/state.h"
 
 namespace backendctx::package {
@@ -42,11 +45,9 @@ std::string WhyOther(const Digest& expected, const Result<Digest>& found, const 
 }
 
 std::string WhyStale(const manifest::Partition& partition, const model::Call& call,
-                     const std::string& embedded) {
+                     const Digest& expected, const std::string& embedded) {
   std::string reason = CompareOperands(partition, call, embedded);
-  if (!reason.empty()) return reason;
-  return WhyOther(partition.body_structure_digest.value_or(partition.structure_digest),
-                  call.structure_digest, "body");
+  return reason.empty() ? WhyOther(expected, call.structure_digest, "body") : reason;
 }
 
 // What the boundary says of its values against what the front says.
@@ -82,40 +83,58 @@ std::string FindEscape(const manifest::Partition& partition, const model::GraphV
   return "";
 }
 
+// A constant that an encoding has moved may be called NAME_1, NAME_2 ...
+std::string NameInFront(const std::string& name, const model::GraphView& graph) {
+  if (graph.Constant(name)) return name;
+  for (const auto& [value, readers] : graph.consumers) {
+    const bool has_number =
+        value.size() > name.size() + 1 && value.starts_with(name) && value[name.size()] == '_' &&
+        std::all_of(value.begin() + static_cast<std::ptrdiff_t>(name.size()) + 1, value.end(),
+                    [](char c) { return c >= '0' && c <= '9'; });
+    if (has_number && graph.Constant(value)) return value;
+  }
+  return name;
+}
+
 std::string WhyStaleFlat(const manifest::Partition& partition, const model::ModelView& view,
-                         const std::map<std::string, const model::GraphView*>& graphs) {
-  const model::EncodedPartition encoded = ToEncoded(partition);
+                         const GraphPaths& graphs) {
+  model::EncodedPartition encoded = ToEncoded(partition);
+  const auto at = graphs.find(partition.graph_path);
+  if (at == graphs.end()) return fmt::format("the front has no graph '{}'", partition.graph_path);
+  const model::GraphView& graph = *at->second;
+  for (std::string& name : encoded.weights) name = NameInFront(name, graph);
+  for (std::string& name : encoded.constants) name = NameInFront(name, graph);
   std::string reason =
       WhyOther(partition.structure_digest, PartitionDigest(view, encoded), "subgraph");
   if (!reason.empty()) return reason;
-  const model::GraphView& graph = *graphs.at(partition.graph_path);
   reason = FindEscape(partition, graph);
   return reason.empty() ? CompareTypes(partition, graph) : reason;
 }
 
-std::vector<Binding> BindFlat(const manifest::Manifest& manifest,
-                              const model::DecodedFront& front) {
-  std::map<std::string, const model::GraphView*> graphs;
-  for (const model::GraphView* graph : model::AllGraphs(*front.view)) graphs[graph->path] = graph;
-  std::vector<Binding> bindings;
+// Of the partitions that no call was found of.
+void BindFlat(const manifest::Manifest& manifest, const model::DecodedFront& front,
+              const std::string& no_view, const std::set<std::string>& called,
+              std::map<std::string, Binding>* bindings) {
+  const GraphPaths graphs = front.view ? PathsOf(*front.view) : GraphPaths();
   for (const manifest::Partition& partition : manifest.partitions) {
-    bindings.push_back({partition.id, partition.variant == front.tag->variant
-                                          ? WhyStaleFlat(partition, *front.view, graphs)
-                                          : "the front is of another variant"});
+    if (called.contains(partition.id)) continue;
+    std::string stale = no_view;
+    if (front.tag && partition.variant != front.tag->variant) {
+      stale = "the front is of another variant";
+    } else if (front.view) {
+      stale = WhyStaleFlat(partition, *front.view, graphs);
+    }
+    (*bindings)[partition.id] = {partition.id, stale};
   }
-  return bindings;
 }
 
 }  // namespace
 
 Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
-                                  const model::DecodedFront& front) {
-  if (front.view) return BindFlat(manifest, front);
+                                  const model::DecodedFront& front, const std::string& no_view,
+                                  const std::map<std::string, Digest>& around_bodies) {
   std::map<std::string, Binding> by_id;
-  for (const manifest::Partition& partition : manifest.partitions) {
-    by_id[partition.id] = {partition.id, "the front has no call of it"};
-  }
-  std::map<std::string, size_t> seen;
+  std::set<std::string> called;
   for (const model::Call& call : front.calls) {
     const manifest::Partition* partition = manifest.FindPartition(call.partition);
     if (partition == nullptr) {
@@ -126,11 +145,19 @@ Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
                      .found = call.partition,
                      .expected = "a partition of the manifest"});
     }
-    const std::string reason = WhyStale(*partition, call, front.tag ? front.tag->embedded : "");
+    const auto around = around_bodies.find(partition->id);
+    const Digest expected =
+        around != around_bodies.end()
+            ? around->second
+            : partition->body_structure_digest.value_or(partition->structure_digest);
+    const std::string reason =
+        WhyStale(*partition, call, expected, front.tag ? front.tag->embedded : "");
     // Every call of a partition must hold for the partition to hold.
     Binding& binding = by_id[partition->id];
-    if (seen[partition->id]++ == 0 || !reason.empty()) binding.stale = reason;
+    binding.partition = partition->id;
+    if (called.insert(partition->id).second || !reason.empty()) binding.stale = reason;
   }
+  BindFlat(manifest, front, no_view, called, &by_id);
   std::vector<Binding> bindings;
   for (const manifest::Partition& partition : manifest.partitions) {
     bindings.push_back(by_id[partition.id]);

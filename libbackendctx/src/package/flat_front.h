@@ -1,7 +1,8 @@
-// What a runtime asks about the graphs of a front in the metadata encoding: which graph is which,
-// and by what other names a boundary value may be met.
+// What a runtime asks about partitions that are no calls, in the metadata encoding all of them, in
+// the function encoding those that cross another one: which graph is which, and by what other names
+// a boundary value may be met.
 //
-// Both are answered from the front as it was read, where there is one: recorded equalities that an
+// It is answered from the front as it was read, where there is one: recorded equalities that an
 // edit has broken are left out. Of a model from bytes the stored graph answers.
 //
 // Threads: belongs to one session, which is made on one thread.
@@ -14,13 +15,25 @@
 
 #include "backendctx/export.h"
 #include "backendctx/package.h"
+#include "model/front.h"
 
 namespace backendctx::package {
 
 class FlatFront {
  public:
-  // The package must outlive it.
-  BCTX_API static Result<FlatFront> Make(const Package& package);
+  // False: each partition is a call, and nothing is to be asked.
+  BCTX_API static bool MayBeNeeded(const Package& package, const model::FrontTag& tag);
+
+  // The package must outlive it. `tag`: of the front.
+  BCTX_API static Result<FlatFront> Make(const Package& package, const model::FrontTag& tag);
+
+  // Whether the front calls the partition; then it is not looked for among the nodes.
+  BCTX_API bool HasCall(const std::string& partition) const;
+  BCTX_API bool HasCalls() const;
+
+  // What a runtime puts before the names of values that were inside functions, one for each
+  // function whose body has the partition's own nodes.
+  BCTX_API const std::vector<std::string>& prefixes() const;
 
   // Null when there is no such graph.
   BCTX_API const std::vector<std::string>* Outputs(const std::string& graph_path) const;

@@ -1,12 +1,16 @@
-// Which partitions become functions of a front: all that are disjoint, those of preferred scopes
-// first. Functions cannot carry two partitions that share a node, nor one in a subgraph of
-// another's node; the metadata encoding carries every one.
+// Which partitions become functions of a front: as many as fit together, legalised ones first,
+// since without their bodies a runtime may refuse the front, then those of preferred scopes, then
+// those that the manifest has first. What lies inside another one is a function that the other
+// calls. Of two that cross one stays in the manifest alone; the metadata encoding carries every
+// one.
 
 #include <algorithm>
 #include <set>
 
 #include "fmt/format.h"
+#include "package/covers.h"
 #include "package/state.h"
+#include "scope/nesting.h"
 
 namespace backendctx::package {
 namespace {
@@ -34,61 +38,60 @@ Result<std::vector<size_t>> Order(const manifest::Manifest& manifest,
     }
   }
   for (size_t i = 0; i < manifest.partitions.size(); ++i) add(i);
+  std::stable_partition(order.begin(), order.end(), [&manifest](size_t number) {
+    return manifest.partitions[number].body.has_value();
+  });
   return order;
 }
 
-// The nodes that are in functions already.
-class Taken {
- public:
-  bool Overlaps(const Partition& partition) const {
-    for (const std::string& key : partition.nodes) {
-      if (nodes_.contains({partition.graph_path, key})) return true;
-      // A partition in a subgraph of this node.
-      const std::string below = partition.graph_path + "/" + key + ".";
-      const auto inner = paths_.lower_bound(below);
-      if (inner != paths_.end() && inner->starts_with(below)) return true;
-    }
-    if (partition.graph_path.empty()) return false;
-    return std::any_of(prefixes_.begin(), prefixes_.end(), [&](const std::string& prefix) {
-      return partition.graph_path.starts_with(prefix);
-    });
-  }
-
-  void Add(const Partition& partition) {
-    paths_.insert(partition.graph_path);
-    for (const std::string& key : partition.nodes) {
-      nodes_.insert({partition.graph_path, key});
-      prefixes_.insert(partition.graph_path + "/" + key + ".");
-    }
-  }
-
- private:
-  std::set<std::pair<std::string, std::string>> nodes_;
-  std::set<std::string> paths_, prefixes_;
-};
-
 }  // namespace
+
+Result<FrontChoice> ChooseFunctions(const manifest::Manifest& manifest, const std::string& variant,
+                                    const std::vector<std::string>& prefer,
+                                    const model::ModelView& view) {
+  BCTX_ASSIGN_OR_RETURN(const std::vector<size_t> order, Order(manifest, prefer));
+  const GraphPaths graphs = PathsOf(view);
+  std::vector<scope::NodeSet> sets;
+  std::vector<size_t> numbers, places;  // number of each set; order of the sets
+  for (const size_t number : order) {
+    const Partition& partition = manifest.partitions[number];
+    if (partition.variant != variant) continue;
+    BCTX_ASSIGN_OR_RETURN(std::vector<size_t> nodes, NodesOf(partition, graphs));
+    places.push_back(sets.size());
+    numbers.push_back(number);
+    sets.push_back({partition.id, graphs.at(partition.graph_path), std::move(nodes),
+                    partition.body.has_value()});
+  }
+  const std::vector<std::string> reasons = scope::Nest(view, sets, places);
+  FrontChoice choice;
+  for (size_t i = 0; i < sets.size(); ++i) {
+    if (reasons[i].empty()) {
+      choice.functions.insert(numbers[i]);
+    } else {
+      choice.left_out.emplace(sets[i].name, reasons[i]);
+    }
+  }
+  return choice;
+}
 
 Result<std::vector<model::EncodedPartition>> FrontPartitions(const manifest::Manifest& manifest,
                                                              const std::string& variant,
                                                              model::Encoding encoding,
                                                              const std::vector<std::string>& prefer,
+                                                             const model::ModelView& view,
                                                              const BodyLookup& bodies) {
-  BCTX_ASSIGN_OR_RETURN(const std::vector<size_t> order, Order(manifest, prefer));
-  std::set<size_t> chosen;
-  Taken taken;
-  for (const size_t number : order) {
-    const Partition& partition = manifest.partitions[number];
-    if (partition.variant != variant) continue;
-    if (encoding == model::Encoding::kFunction && taken.Overlaps(partition)) continue;
-    taken.Add(partition);
-    chosen.insert(number);
-  }
   std::vector<model::EncodedPartition> partitions;
-  for (const size_t number : chosen) {
+  if (encoding == model::Encoding::kMetadata) {
+    for (const Partition& partition : manifest.partitions) {
+      if (partition.variant == variant) partitions.push_back(ToEncoded(partition));
+    }
+    return partitions;
+  }
+  BCTX_ASSIGN_OR_RETURN(const FrontChoice choice, ChooseFunctions(manifest, variant, prefer, view));
+  for (const size_t number : choice.functions) {
     const Partition& partition = manifest.partitions[number];
     partitions.push_back(ToEncoded(partition));
-    if (!partition.body || encoding == model::Encoding::kMetadata) continue;
+    if (!partition.body) continue;
     BCTX_ASSIGN_OR_RETURN(partitions.back().legal_body, bodies(*partition.body));
   }
   return partitions;

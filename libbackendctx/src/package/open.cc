@@ -2,7 +2,9 @@
 // before. The front names the container by the digest of its head and the manifest by its digest,
 // so nothing that is read here can be exchanged without the front saying so.
 
+#include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "base/bytes.h"
@@ -11,6 +13,7 @@
 #include "fmt/format.h"
 #include "manifest/envelope.h"
 #include "manifest/manifest.h"
+#include "package/covers.h"
 #include "package/signatures.h"
 #include "package/state.h"
 
@@ -96,6 +99,51 @@ Status CheckInline(const Package::State& state) {
   return OkStatus();
 }
 
+bool IsCalledWholly(const Package::State& state) {
+  std::set<std::string> called;
+  for (const model::Call& call : state.decoded->calls) called.insert(call.partition);
+  const auto& partitions = state.manifest.partitions;
+  return std::all_of(partitions.begin(), partitions.end(), [&](const auto& partition) {
+    return called.contains(partition.id) || partition.variant != state.decoded->tag->variant;
+  });
+}
+
+// Partitions without a function of their own are looked for among the nodes of the front. Gives the
+// reason why they cannot be.
+Result<std::string> FindView(Package::State* state) {
+  model::DecodedFront& front = *state->decoded;
+  if (front.view || IsCalledWholly(*state)) return std::string();
+  const auto inlined = front.inlined.status().code() == StatusCode::kNotFound
+                           ? model::InlinedFront(base::AsBytes(state->front), model::LoadLimits{})
+                           : front.inlined;
+  if (inlined) {
+    front.view = *inlined;
+    return std::string();
+  }
+  if (inlined.status().code() != StatusCode::kMalformed) return inlined.status();
+  return inlined.status().message();
+}
+
+// A front that was edited may leave a cycle where the stored graph has none: then its partitions
+// are stale. Where the stored graph has one too, the manifest claims what cannot be.
+Status JudgeCovers(Package::State* state) {
+  if (!state->decoded->view) return OkStatus();  // each partition is one node already
+  const std::string& variant = state->decoded->tag->variant;
+  std::set<std::string> stale;
+  for (const Binding& binding : state->bindings) {
+    if (!binding.stale.empty()) stale.insert(binding.partition);
+  }
+  const Status found = package::CheckCovers(state->manifest, variant, *state->decoded->view, stale);
+  if (found.ok()) return OkStatus();
+  if (const Result<model::FlatModel> flat = package::OpenGraph(*state, variant)) {
+    BCTX_RETURN_IF_ERROR(package::CheckCovers(state->manifest, variant, flat->view()));
+  }
+  for (Binding& binding : state->bindings) {
+    if (binding.stale.empty()) binding.stale = "in the front as it is: " + found.message();
+  }
+  return OkStatus();
+}
+
 Status OpenFront(const std::string& path, Package::State* state) {
   state->front_path = path;
   BCTX_ASSIGN_OR_RETURN(std::string bytes, os::ReadFile(path, state->options.front_bytes));
@@ -124,8 +172,11 @@ Status OpenFront(const std::string& path, Package::State* state) {
         fmt::format("the front is of variant '{}', which the manifest does not name", variant),
         {.field = "variant", .found = variant, .expected = "a variant of the manifest"});
   }
-  BCTX_ASSIGN_OR_RETURN(state->bindings, package::Bind(state->manifest, *state->decoded));
-  return OkStatus();
+  BCTX_ASSIGN_OR_RETURN(const std::string no_view, FindView(state));
+  BCTX_ASSIGN_OR_RETURN(const auto around_bodies, package::DigestsAroundBodies(*state));
+  BCTX_ASSIGN_OR_RETURN(state->bindings,
+                        package::Bind(state->manifest, *state->decoded, no_view, around_bodies));
+  return JudgeCovers(state);
 }
 
 }  // namespace

@@ -89,6 +89,17 @@ std::vector<Candidate> Candidates(const Package& package,
   return candidates;
 }
 
+// Without a preference, or behind it, backends come in the order of the manifest's scopes.
+Policy WithScopes(Policy policy, const manifest::Manifest& manifest) {
+  for (const manifest::Scope& scope : manifest.scopes) {
+    if (std::find(policy.backends.begin(), policy.backends.end(), scope.backend) ==
+        policy.backends.end()) {
+      policy.backends.push_back(scope.backend);
+    }
+  }
+  return policy;
+}
+
 const plugin::Plugin* FindDriver(const std::vector<plugin::Plugin>& drivers,
                                  const std::string& backend) {
   for (const plugin::Plugin& driver : drivers) {
@@ -162,8 +173,8 @@ Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profi
   while (true) {
     const size_t before = refused.size();
     Selection selection;
-    selection.decisions =
-        backendctx::Decide(Candidates(package, backends, refused), profile, policy);
+    selection.decisions = backendctx::Decide(Candidates(package, backends, refused), profile,
+                                             WithScopes(policy, package.manifest()));
     BCTX_RETURN_IF_ERROR(LoadChosen(package, drivers, &selection, &refused));
     if (refused.size() == before) return selection;
   }
@@ -174,7 +185,8 @@ Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profi
 std::vector<Decision> Package::Decide(
     const HostProfile& profile, const Policy& policy,
     const std::optional<std::vector<std::string>>& drivers) const {
-  return backendctx::Decide(package::Candidates(*this, drivers, {}), profile, policy);
+  return backendctx::Decide(package::Candidates(*this, drivers, {}), profile,
+                            package::WithScopes(policy, manifest()));
 }
 
 }  // namespace backendctx

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,10 @@ namespace backendctx {
 struct Package::State {
   OpenOptions options;
   std::string front_path, container_path;
-  std::string front;                           // its bytes; empty without a container
-  std::optional<model::DecodedFront> decoded;  // nothing for a bare container
-  std::optional<container::Reader> reader;     // nothing for a plain model
+  std::string front;  // its bytes; empty without a container
+  // Nothing for a bare container. It has a view whenever partitions are not called.
+  std::optional<model::DecodedFront> decoded;
+  std::optional<container::Reader> reader;  // nothing for a plain model
   std::string manifest_bytes;
   manifest::Manifest manifest;
   Digest manifest_digest;
@@ -59,10 +62,17 @@ Result<std::string> ReadEntry(const Package::State& state, const container::Entr
 // must outlive it.
 Result<model::FlatModel> OpenGraph(const Package::State& state, const std::string& variant);
 
-// One binding for each partition, by the front's encoding: by its calls, or by the nodes of its
-// flat graph. Malformed when a call of ours names a partition that the manifest does not have.
+// One binding for each partition: by its calls, or, in the metadata encoding and where the front
+// has no call of it, by its nodes in the front's view; `no_view` says why there is none.
+// `around_bodies`: see DigestsAroundBodies. Malformed when a call of ours names a partition that
+// the manifest does not have.
 Result<std::vector<Binding>> Bind(const manifest::Manifest& manifest,
-                                  const model::DecodedFront& front);
+                                  const model::DecodedFront& front, const std::string& no_view,
+                                  const std::map<std::string, Digest>& around_bodies = {});
+
+// For each partition of the front's variant in which a legalised one lies: the structure digest of
+// what its function runs when nothing was edited.
+Result<std::map<std::string, Digest>> DigestsAroundBodies(const Package::State& state);
 
 // A manifest's partition as the encoder takes it, without a legalised body.
 model::EncodedPartition ToEncoded(const manifest::Partition& partition);
@@ -75,14 +85,25 @@ Result<model::EncodedPartition> WithBody(const Package::State& state,
 Result<std::string> ReadBody(const Package::State& state, const Digest& digest);
 using BodyLookup = std::function<Result<std::string>(const Digest&)>;
 
-// The partitions of a variant that a front of this encoding carries, in the manifest's order. Where
-// some overlap, functions carry those of the preferred scopes, then those that the manifest has
-// first, with their legalised bodies. NotFound: a scope that the manifest does not have.
-Result<std::vector<model::EncodedPartition>> FrontPartitions(const manifest::Manifest& manifest,
-                                                             const std::string& variant,
-                                                             model::Encoding encoding,
-                                                             const std::vector<std::string>& prefer,
-                                                             const BodyLookup& bodies);
+// Which partitions of a variant become functions: numbers in the manifest, and why the others do
+// not.
+struct FrontChoice {
+  std::set<size_t> functions;
+  std::map<std::string, std::string> left_out;  // id -> reason
+};
+
+// Legalised ones come first, then those of the preferred scopes, then those that the manifest has
+// first; each that fits those before it (scope/nesting.h). `view`: of the stored graph. NotFound: a
+// scope that the manifest does not have. Malformed: a node that the graph does not have.
+Result<FrontChoice> ChooseFunctions(const manifest::Manifest& manifest, const std::string& variant,
+                                    const std::vector<std::string>& prefer,
+                                    const model::ModelView& view);
+
+// The partitions of a variant that a front of this encoding carries, in the manifest's order, those
+// of ChooseFunctions with their legalised bodies.
+Result<std::vector<model::EncodedPartition>> FrontPartitions(
+    const manifest::Manifest& manifest, const std::string& variant, model::Encoding encoding,
+    const std::vector<std::string>& prefer, const model::ModelView& view, const BodyLookup& bodies);
 
 // Every tensor of the model that a container would hold, in the order of the graphs.
 std::vector<weights::TensorUse> TensorUses(const model::FlatModel& flat);

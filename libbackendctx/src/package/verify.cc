@@ -16,6 +16,7 @@
 #include "model/compare_front.h"
 #include "model/front.h"
 #include "model/legalize.h"
+#include "package/covers.h"
 #include "package/state.h"
 
 namespace backendctx {
@@ -63,7 +64,7 @@ class Verifier {
     const std::string name = "graph " + variant.name;
     Result<model::FlatModel> flat = package::OpenGraph(state_, variant.name);
     if (!flat) return Add(name, flat.status(), "");
-    Add(name, CheckMeaning(variant, *flat), "graph and structure digests agree");
+    Add(name, CheckMeaning(variant, *flat), "graph and structure digests agree, scopes are covers");
     if (variant.name == state_.VariantName()) flat_ = std::move(flat).value();
   }
 
@@ -89,7 +90,7 @@ class Verifier {
       if (partition.variant != variant.name) continue;
       BCTX_RETURN_IF_ERROR(CheckPartition(partition, flat));
     }
-    return OkStatus();
+    return package::CheckCovers(state_.manifest, variant.name, flat.view());
   }
 
   Status CheckPartition(const manifest::Partition& partition, const model::FlatModel& flat) const {
@@ -126,16 +127,13 @@ class Verifier {
   // A front of another encoder's version cannot be made again: it is taken apart instead.
   Status CompareFields(const model::FrontTag& tag) const {
     std::set<std::string> partitions;
+    std::vector<model::EncodedPartition> legalised;
     for (const manifest::Partition& partition : state_.manifest.partitions) {
       if (partition.variant != tag.variant) continue;
-      if (partition.body) {
-        return Status(
-            StatusCode::kUnsupportedVersion,
-            fmt::format("the front was made by encoder {}, and partition {} has a body of "
-                        "its own: this version checks such fronts of encoder {}",
-                        tag.encoder, partition.id, model::kEncoderVersion));
-      }
       partitions.insert(partition.id);
+      if (!partition.body) continue;
+      BCTX_ASSIGN_OR_RETURN(model::EncodedPartition encoded, package::WithBody(state_, partition));
+      legalised.push_back(std::move(encoded));
     }
     std::map<std::pair<uint64_t, uint64_t>, Digest> places;
     for (const container::Entry& entry : state_.reader->index().entries) {
@@ -149,14 +147,15 @@ class Verifier {
           const auto found = places.find({placement.offset, placement.length});
           if (found == places.end()) return std::nullopt;
           return found->second;
-        });
+        },
+        legalised);
   }
 
   Status CompareFront() const {
     const model::FrontTag& tag = *state_.decoded->tag;
     if (tag.encoder != model::kEncoderVersion) return CompareFields(tag);
     const auto partitions = package::FrontPartitions(
-        state_.manifest, tag.variant, tag.encoding, tag.prefer,
+        state_.manifest, tag.variant, tag.encoding, tag.prefer, flat_->view(),
         [this](const Digest& body) { return package::ReadBody(state_, body); });
     if (!partitions) return AsClaim(partitions.status());
     std::string container;

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <unordered_map>
 #include <unordered_set>
 
-#include "model/order.h"
+#include "scope/contraction.h"
 
 namespace backendctx::scope {
 namespace {
@@ -129,9 +130,8 @@ class Spanner {
   // Follows everything that depends on the partition outside of it; none may come back in. In a
   // sorted graph nothing behind the last member can.
   Status CheckConvex() const {
-    std::unordered_map<size_t, size_t> reached;  // node -> the member that it depends on
+    std::unordered_map<size_t, size_t> from;  // node outside -> the node before it
     std::vector<size_t> pending = partition_.nodes;
-    for (const size_t index : pending) reached.emplace(index, index);
     while (!pending.empty()) {
       const size_t index = pending.back();
       pending.pop_back();
@@ -141,18 +141,26 @@ class Spanner {
         for (const size_t next : consumers->second) {
           if (!members_.count(next)) {
             if (graph_.sorted && next > partition_.nodes.back()) continue;
-            if (reached.emplace(next, reached.at(index)).second) pending.push_back(next);
+            if (from.emplace(next, index).second) pending.push_back(next);
           } else if (!members_.count(index)) {
-            return Invalid(
-                fmt::format("not convex: a path leaves at node \"{}\" and comes back at "
-                            "node \"{}\" through node \"{}\"",
-                            graph_.nodes[reached.at(index)].Key(), graph_.nodes[next].Key(),
-                            graph_.nodes[index].Key()));
+            return NotConvex(from, index, next);
           }
         }
       }
     }
     return OkStatus();
+  }
+
+  Status NotConvex(const std::unordered_map<size_t, size_t>& from, size_t last, size_t back) const {
+    std::vector<Item> path = {{false, back}};
+    for (size_t at = last; !members_.count(at); at = from.at(at)) path.push_back({false, at});
+    path.push_back({false, from.at(path.back().number)});
+    std::reverse(path.begin(), path.end());
+    std::string text;
+    for (const Item& item : path) {
+      text += fmt::format("{}\"{}\"", text.empty() ? "" : " -> ", graph_.nodes[item.number].Key());
+    }
+    return Invalid("not convex, a path leaves it and comes back: " + text);
   }
 
   const GraphView& graph_;
@@ -161,45 +169,22 @@ class Spanner {
   Names made_;
 };
 
-// The item that each node belongs to: a partition's number, or one behind for each node alone.
-Result<std::vector<size_t>> Items(const GraphView& graph,
-                                  const std::vector<Partition>& partitions) {
-  constexpr size_t kNone = static_cast<size_t>(-1);
-  std::vector<size_t> item(graph.nodes.size(), kNone);
+using NameOf = std::function<std::string(size_t)>;
+
+Status CheckDisjoint(const GraphView& graph, const std::vector<Partition>& partitions,
+                     const NameOf& name) {
+  std::unordered_map<size_t, size_t> owner;
   for (size_t p = 0; p < partitions.size(); ++p) {
     for (const size_t index : partitions[p].nodes) {
-      if (index >= item.size()) return Invalid(fmt::format("partition {}: no node {}", p, index));
-      if (item[index] != kNone) {
-        const Partition& other = partitions[item[index]];
-        return Invalid(
-            fmt::format("node \"{}\": in the partition of node \"{}\" and in that of "
-                        "node \"{}\"",
-                        graph.nodes[index].Key(), graph.nodes[other.nodes.front()].Key(),
-                        graph.nodes[partitions[p].nodes.front()].Key()));
-      }
-      item[index] = p;
+      if (index >= graph.nodes.size())
+        return Invalid(fmt::format("{}: no node {}", name(p), index));
+      const auto [other, is_new] = owner.emplace(index, p);
+      if (is_new) continue;
+      return Invalid(fmt::format("node \"{}\": in {} and in {}", graph.nodes[index].Key(),
+                                 name(other->second), name(p)));
     }
   }
-  size_t next = partitions.size();
-  for (size_t& owner : item) {
-    if (owner == kNone) owner = next++;
-  }
-  return item;
-}
-
-// Two partitions that wait for each other cannot both be one node. Names one node of each.
-Status Cycle(const GraphView& graph, const std::vector<Partition>& partitions,
-             const std::vector<std::vector<size_t>>& after) {
-  const std::vector<size_t> waits = model::StillWaiting(after);
-  std::vector<std::string> stuck;
-  for (size_t p = 0; p < partitions.size() && stuck.size() < 2; ++p) {
-    if (waits[p] > 0) stuck.push_back(graph.nodes[partitions[p].nodes.front()].Key());
-  }
-  if (stuck.size() < 2) return Invalid("the graph has a cycle");
-  return Invalid(
-      fmt::format("partitions wait for each other: that of node \"{}\" and that of node "
-                  "\"{}\"",
-                  stuck[0], stuck[1]));
+  return OkStatus();
 }
 
 }  // namespace
@@ -208,23 +193,26 @@ Result<Partition> Span(const GraphView& graph, std::vector<size_t> nodes) {
   return Spanner(graph, std::move(nodes)).Run();
 }
 
-Status CheckCover(const GraphView& graph, const std::vector<Partition>& partitions) {
+Status CheckCover(const GraphView& graph, const std::vector<Partition>& partitions,
+                  const std::vector<std::string>& names) {
+  std::vector<const std::vector<size_t>*> sets;
   for (const Partition& partition : partitions) {
     if (partition.nodes.empty()) return Invalid("a partition without nodes");
+    sets.push_back(&partition.nodes);
   }
-  BCTX_ASSIGN_OR_RETURN(const std::vector<size_t> item, Items(graph, partitions));
-  size_t count = partitions.size();
-  for (const size_t owner : item) count = std::max(count, owner + 1);
-  std::vector<std::vector<size_t>> after(count);
-  for (const auto& [value, maker] : graph.producer) {
-    const auto consumers = graph.consumers.find(value);
-    if (consumers == graph.consumers.end()) continue;
-    for (const size_t consumer : consumers->second) {
-      if (item[consumer] != item[maker]) after[item[maker]].push_back(item[consumer]);
-    }
-  }
-  if (model::StableOrder(after)) return OkStatus();
-  return Cycle(graph, partitions, after);
+  const NameOf name = [&](size_t p) {
+    if (!names.empty()) return names[p];
+    return fmt::format("{{\"{}\", ...}}", graph.nodes[partitions[p].nodes.front()].Key());
+  };
+  BCTX_RETURN_IF_ERROR(CheckDisjoint(graph, partitions, name));
+  const std::vector<Item> cycle = FindCycle(graph, sets);
+  if (cycle.empty()) return OkStatus();
+  const auto count =
+      std::count_if(cycle.begin(), cycle.end(), [](const Item& item) { return item.is_set; });
+  const char* what = count == 0   ? "the graph has a cycle"
+                     : count == 1 ? "not convex"
+                                  : "not acyclic when contracted";
+  return Invalid(fmt::format("{}: {}", what, PathText(graph, cycle, name)));
 }
 
 }  // namespace backendctx::scope

@@ -25,7 +25,10 @@ struct Partition {
 // node outside in a way that cannot be an input.
 Result<Partition> Span(const model::GraphView& graph, std::vector<size_t> nodes);
 
-// Disjointness and acyclicity after contraction; the message names two nodes.
-Status CheckCover(const model::GraphView& graph, const std::vector<Partition>& partitions);
+// Disjointness, convexity and acyclicity after contraction; the message names the shared node or
+// the path that comes back: "not acyclic when contracted: A -> "x" -> B -> A". `names` are those of
+// the partitions; without them each is called by a node.
+Status CheckCover(const model::GraphView& graph, const std::vector<Partition>& partitions,
+                  const std::vector<std::string>& names = {});
 
 }  // namespace backendctx::scope

@@ -2,9 +2,9 @@
 //
 // Two steps. First every candidate is judged by itself: stored, still what the front has, fit for
 // the host, with a driver, trusted, proved. Those that pass are ranked within their partition. Then
-// partitions are taken in the order in which their candidates came, and one that shares a node with
-// a partition taken before is turned down. The order is the caller's (an outer function before the
-// ones that it calls), so the whole is deterministic and explains itself.
+// partitions are taken in the order of their backends' preference, those of one backend in the
+// order in which their candidates came, and one that shares a node with a partition taken before is
+// turned down. So the whole is deterministic and explains itself.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -226,7 +226,8 @@ class TakenNodes {
   std::unordered_map<Node, const Partition*, NodeHash> holders_;  // of branches and loops
 };
 
-// For each partition, in order of first candidate, the candidate that is best, if any could run.
+// For each partition, in the order in which they are taken, the candidate that is best, if any
+// could run.
 struct Best {
   const Partition* partition = nullptr;
   size_t candidate = 0;
@@ -252,14 +253,29 @@ class Ranking {
     size_t nodes = 0;
     for (const Best& best : order_) nodes += best.found ? best.partition->nodes.size() : 0;
     TakenNodes taken(nodes);
-    for (Best& best : order_) {
-      if (best.found) best.overlaps = taken.Take(*best.partition);
+    for (const size_t at : TakingOrder()) {
+      order_[at].overlaps = taken.Take(*order_[at].partition);
     }
   }
 
   const Best& Of(size_t candidate) const { return order_[of_candidate_[candidate]]; }
 
  private:
+  // What an earlier backend can run comes first, whatever overlaps it.
+  std::vector<size_t> TakingOrder() const {
+    std::vector<std::pair<size_t, size_t>> ranked;  // rank, place in `order_`
+    ranked.reserve(order_.size());
+    for (size_t at = 0; at < order_.size(); ++at) {
+      if (!order_[at].found) continue;
+      ranked.emplace_back(ranks_.at(candidates_[order_[at].candidate].context->backend), at);
+    }
+    std::sort(ranked.begin(), ranked.end());
+    std::vector<size_t> order;
+    order.reserve(ranked.size());
+    for (const auto& [rank, at] : ranked) order.push_back(at);
+    return order;
+  }
+
   bool GoesBefore(size_t a, size_t b) const {
     const Context &x = *candidates_[a].context, &y = *candidates_[b].context;
     const size_t rank_a = ranks_.at(x.backend), rank_b = ranks_.at(y.backend);

@@ -12,7 +12,9 @@
 #include "backendctx/encode.h"
 #include "base/bytes.h"
 #include "base/os/file.h"
+#include "container/container.h"
 #include "crypto/sha256.h"
+#include "manifest/manifest.h"
 #include "model/compare_front.h"
 #include "package/covers.h"
 #include "package/state.h"
@@ -25,7 +27,7 @@ namespace {
 
 struct Seen {
   size_t legal = 0, illegal = 0, partitions = 0, shared = 0, nested = 0, in_branches = 0;
-  size_t crossing = 0, cyclic = 0, packages = 0;
+  size_t crossing = 0, cyclic = 0, packages = 0, illegal_packages = 0, refused_at_once = 0;
 };
 
 Status Wrong(const std::string& text) { return Status(StatusCode::kInternal, text); }
@@ -79,10 +81,75 @@ class Trial {
     if (covers.message().rfind(head, 0) != 0) {
       return Wrong("another scope was refused: " + covers.message());
     }
-    if (IsReason(covers.message().substr(head.size()), manifest_, scope, flat_->view())) {
-      return OkStatus();
+    if (!IsReason(covers.message().substr(head.size()), manifest_, scope, flat_->view())) {
+      return Wrong("what is named is not what is wrong: " + covers.message());
     }
-    return Wrong("what is named is not what is wrong: " + covers.message());
+    return seen_.illegal % 8 == 1 ? IllegalPackage() : OkStatus();
+  }
+
+  // A package that somebody else has written around the manifest: malformed when it is opened, or,
+  // where a partition is no partition at all, when it is verified.
+  Status IllegalPackage() {
+    ++seen_.illegal_packages;
+    const std::string stored = flat_->Stored();
+    std::vector<container::Item> items;
+    const auto add = [&](container::Kind kind, manifest::ContentKind content, std::string bytes) {
+      container::Item item;
+      item.kind = kind;
+      item.digest = crypto::Sha256(base::AsBytes(bytes));
+      item.size = bytes.size();
+      item.source = container::FromBytes(std::make_shared<const std::string>(std::move(bytes)));
+      manifest_.contents.push_back({content, item.digest, item.size});
+      items.push_back(std::move(item));
+    };
+    add(container::Kind::kGraph, manifest::ContentKind::kGraph, stored);
+    manifest_.variants = {{"default", items.front().digest, flat_->graph_digest()}};
+    for (const model::TensorContent& tensor : flat_->tensors()) {
+      container::Item item;
+      item.kind = container::Kind::kTensor;
+      item.digest = tensor.digest;
+      item.size = tensor.size;
+      item.source = tensor.source;
+      manifest_.contents.push_back({manifest::ContentKind::kTensor, item.digest, item.size});
+      items.push_back(std::move(item));
+    }
+    add(container::Kind::kBlob, manifest::ContentKind::kBlob, "a blob");
+    for (manifest::Context& context : manifest_.contexts) {
+      context.blob = items.back().digest;
+      context.compiler_version = "1";
+    }
+    container::Item head;
+    const std::string bytes = manifest::Encode(manifest_);
+    head.kind = container::Kind::kManifest;
+    head.digest = crypto::Sha256(base::AsBytes(bytes));
+    head.size = bytes.size();
+    head.source = container::FromBytes(std::make_shared<const std::string>(bytes));
+    items.insert(items.begin(), std::move(head));
+    model::FrontTag tag = Tag(model::Encoding::kMetadata);
+    tag.manifest = items.front().digest;
+    BCTX_ASSIGN_OR_RETURN(const container::Writer writer,
+                          container::Writer::Make(std::move(items)));
+    tag.container = writer.FileName("illegal");
+    BCTX_ASSIGN_OR_RETURN(const std::string container, writer.ToBytes());
+    BCTX_ASSIGN_OR_RETURN(const std::string front,
+                          model::EncodeFront(*flat_, {}, tag, package::LayoutOf(writer.index())));
+    BCTX_RETURN_IF_ERROR(
+        os::WriteFile(scratch_ / tag.container, container, os::AtomicFile::kMustBeNew));
+    BCTX_RETURN_IF_ERROR(
+        os::WriteFile(scratch_ / "illegal.onnx", front, os::AtomicFile::kMustBeNew));
+    const Result<Package> package = Package::Open(scratch_ / "illegal.onnx", {});
+    Status found = package.status();
+    if (found.ok()) {
+      VerifyOptions verify;
+      verify.allow_unsigned = true;
+      found = package->Verify(verify).first_error;
+    } else {
+      ++seen_.refused_at_once;
+    }
+    const bool is_refused = found.code() == StatusCode::kMalformed ||
+                            found.code() == StatusCode::kUnimplemented;  // what has no digest
+    if (is_refused) return OkStatus();
+    return Wrong("an illegal manifest was opened and verified: " + found.message());
   }
 
   model::Layout Layout() const {
@@ -276,7 +343,8 @@ TEST_CASE("random overlapping covers are judged, nested, encoded and undone", "[
             << " partitions, " << seen.shared << " shared, " << seen.nested
             << " functions that call others, " << seen.in_branches << " calls in branches, "
             << seen.crossing << " crossing, " << seen.cyclic << " that wait for each other, "
-            << seen.packages << " whole packages\n";
+            << seen.packages << " whole packages, " << seen.refused_at_once << " of "
+            << seen.illegal_packages << " illegal ones refused when opened\n";
   if (one) return;
   CHECK(seen.illegal > count / 20);
   CHECK(seen.legal > count / 2);
@@ -284,6 +352,7 @@ TEST_CASE("random overlapping covers are judged, nested, encoded and undone", "[
     CHECK(times > count / 20);
   }
   CHECK(seen.cyclic > 0);
+  CHECK(seen.refused_at_once > 0);
 }
 
 }  // namespace backendctx::tests

@@ -156,12 +156,13 @@ Status CallInliner::Expand(const NodeProto& call, const FunctionProto& function,
     }
     for (const std::string& output : node.output()) {
       if (output.empty() || renames.count(output)) continue;
-      std::string name = output;
-      while (!level->defined.insert(name).second) {
-        name += '_';
-        renamed_ = true;
-      }
-      if (name != output) renames[output] = name;
+      if (level->defined.insert(output).second) continue;
+      renamed_ = true;
+      std::string name;
+      do {
+        name = fmt::format("{}_{}", output, fresh_++);
+      } while (!level->defined.insert(name).second);
+      renames[output] = name;
     }
     body.push_back({std::move(node), true});
   }

@@ -64,6 +64,7 @@ class CallInliner {
   const FunctionIndex& functions_;
   uint64_t left_;
   bool renamed_ = false;
+  uint64_t fresh_ = 0;                            // numbers of new names
   std::map<std::string, std::string> constants_;  // graph and output -> the node
 };
 

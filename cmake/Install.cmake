@@ -5,8 +5,8 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(bctx_headers)
-foreach(name change cleanup digest encode export extract manifest pack package plugin_abi plugins references selection
-    status trust version)
+foreach(name change cleanup digest encode export extract manifest operators pack package plugin_abi plugins references
+    selection status trust version)
   list(APPEND bctx_headers "${PROJECT_SOURCE_DIR}/libbackendctx/include/backendctx/${name}.h")
 endforeach()
 target_sources(backendctx PUBLIC FILE_SET HEADERS

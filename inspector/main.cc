@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   tools::AddVerify(line);
   tools::AddWhy(line);
   tools::AddSize(line);
+  tools::AddOps(line);
   tools::AddRun(line);
   tools::AddExtract(line);
   tools::AddHost(line);

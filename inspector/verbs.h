@@ -10,6 +10,7 @@ void AddSize(CommandLine& line);
 void AddVerify(CommandLine& line);
 void AddWhy(CommandLine& line);
 void AddHost(CommandLine& line);
+void AddOps(CommandLine& line);
 void AddExtract(CommandLine& line);
 void AddRun(CommandLine& line);
 

@@ -105,7 +105,7 @@ class Terminal(unittest.TestCase):
                         ["bctx-pack", "backends"], ["bctx-pack", "trust", "list"],
                         ["bctx-inspect", "show", "package.onnx"], ["bctx-inspect", "why", "package.onnx"],
                         ["bctx-inspect", "size", "package.onnx"], ["bctx-inspect", "verify", "package.onnx"],
-                        ["bctx-inspect", "host"],
+                        ["bctx-inspect", "host"], ["bctx-inspect", "ops", "package.onnx"], ["bctx-inspect", "ops", "model.onnx"],
                         ["bctx-inspect", "run", "package.onnx", "--compare", "--profile-time", "--runs", "1", "--inputs", "x.npz"]):
             with self.subTest(command=command):
                 said = self.user.ok(*command, cwd=self.place)

@@ -1,3 +1,4 @@
+#include "container/container.h"
 #include "package/runtime.h"
 #include "package/small_package.h"
 
@@ -90,6 +91,61 @@ TEST_CASE("a context for another machine and one without a driver are rejected w
   const SmallPackage here;
   const auto without = package::SelectAndLoad(here.Open().value(), Linux(), {}, {});
   CHECK(without->decisions.front().reason == "no-driver");
+}
+
+TEST_CASE("loading and judging give the same decisions", "[package][select]") {
+  for (const char* target : {"tiny", "tiny-nowhere"}) {
+    const SmallPackage made(true, target);
+    const Package package = made.Open().value();
+    const HostProfile host = HostProfile::Detect();
+    const auto loaded = package::SelectAndLoad(package, host, {}, {Tiny()});
+    REQUIRE(loaded.has_value());
+    const std::vector<Decision> judged = package.Decide(host, {}, std::nullopt);
+    REQUIRE(judged.size() == loaded->decisions.size());
+    REQUIRE(judged.size() == 1);
+    CHECK(judged[0].context == loaded->decisions[0].context);
+    CHECK(judged[0].verdict == loaded->decisions[0].verdict);
+    CHECK(judged[0].outcome == loaded->decisions[0].outcome);
+    CHECK(judged[0].reason == loaded->decisions[0].reason);
+    CHECK(judged[0].detail == loaded->decisions[0].detail);
+  }
+}
+
+TEST_CASE("a container of which only the manifest was fetched says what would run",
+          "[package][select]") {
+  const SmallPackage made;
+  auto reader = container::Reader::Open(os::File::Open(made.report().container).value(), {});
+  REQUIRE(reader.has_value());
+  std::vector<container::Item> items;
+  for (const container::Entry& entry : reader->index().entries) {
+    container::Item& item = items.emplace_back();
+    item.kind = entry.kind;
+    item.digest = entry.digest;
+    item.size = entry.size;
+    item.source =
+        container::FromBytes(std::make_shared<const std::string>(reader->Read(entry).value()));
+    const bool kept =
+        entry.kind == container::Kind::kManifest || entry.kind == container::Kind::kSignatures;
+    item.storage = kept ? container::Storage::kRaw : container::Storage::kAbsent;
+  }
+  const std::string path = made.scratch() / "manifest-only.bctx";
+  const auto writer = container::Writer::Make(std::move(items));
+  REQUIRE(writer.has_value());
+  REQUIRE(os::WriteFile(path, writer->ToBytes().value(), os::AtomicFile::kMustBeNew).ok());
+  OpenOptions options;
+  options.trusted_keys = {made.key().Public()};
+  const Result<Package> package = Package::Open(path, options);
+  REQUIRE(package.has_value());
+  CHECK(package->Decide(Linux(), {}, std::nullopt)[0].outcome == Outcome::kAbsent);
+  CHECK(package->Decide(Linux(), {}, std::nullopt)[0].verdict == Verdict::kOptimal);
+  Policy fetched;
+  fetched.assume_stored = true;
+  CHECK(package->Decide(Linux(), fetched, std::nullopt)[0].outcome == Outcome::kChosen);
+  HostProfile other;
+  other.facts["os"] = "qnx";
+  const Decision refused = package->Decide(other, fetched, std::nullopt)[0];
+  CHECK(refused.outcome == Outcome::kRejected);
+  CHECK(refused.detail == "os: the host has qnx, expected linux");
 }
 
 TEST_CASE("a context without proof is refused where proof is required", "[package][select]") {

@@ -122,7 +122,7 @@ plugin::Kernel MakeKernel() {
   }();
   const Result<plugin::Plugin> plugin = plugin::Plugin::FromTable(&table);
   REQUIRE(plugin);
-  Result<plugin::Kernel> kernel = plugin::Kernel::Load(*plugin, {}, "main", {});
+  Result<plugin::Kernel> kernel = plugin::Kernel::Load(*plugin, plugin::LoadRequest{});
   REQUIRE(kernel);
   return *kernel;
 }

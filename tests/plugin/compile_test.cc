@@ -9,7 +9,7 @@ namespace {
 
 const uint8_t kBytes[] = {7, 8, 9};
 const char* const kFeatures[] = {"avx2", "fma"};
-const bctx_requirement kRequirements[] = {{"cpu.features", BCTX_CONTAINS_ALL, kFeatures, 2}};
+const bctx_requirement kRequirements[] = {{"cpu.features", BCTX_CONTAINS_ALL, kFeatures, 2, 0}};
 const bctx_key_value kOptions[] = {{"a", "1"}, {"b", ""}};
 
 void FillGood(bctx_blob* blob) {
@@ -50,9 +50,9 @@ TEST_CASE("a blob is copied with all that belongs to it, then released", "[plugi
 TEST_CASE("a plug-in that does not keep its promises is named with what is wrong",
           "[plugin][hostile]") {
   static const char* const bad_values[] = {nullptr};
-  static const bctx_requirement no_values[] = {{"arch", BCTX_EQUALS, nullptr, 1}};
-  static const bctx_requirement null_value[] = {{"arch", BCTX_EQUALS, bad_values, 1}};
-  static const bctx_requirement predicate[] = {{"arch", 9, kFeatures, 1}};
+  static const bctx_requirement no_values[] = {{"arch", BCTX_EQUALS, nullptr, 1, 0}};
+  static const bctx_requirement null_value[] = {{"arch", BCTX_EQUALS, bad_values, 1, 0}};
+  static const bctx_requirement predicate[] = {{"arch", 9, kFeatures, 1, 0}};
   static const bctx_key_value unsorted[] = {{"b", "1"}, {"a", "1"}};
   static const bctx_key_value repeated[] = {{"a", "1"}, {"a", "2"}};
   static const bctx_key_value null_text[] = {{"a", nullptr}};
@@ -75,7 +75,9 @@ TEST_CASE("a plug-in that does not keep its promises is named with what is wrong
       {[](bctx_blob* b) { b->options = unsorted; }, "options: expected them sorted"},
       {[](bctx_blob* b) { b->options = repeated; }, "options: expected them sorted"},
       {[](bctx_blob* b) { b->options = null_text, b->option_count = 1; }, "option value: expected"},
-      {[](bctx_blob* b) { b->weights = 4; }, "weights: found kind 4, which is none"},
+      {[](bctx_blob* b) { b->weights = 5; }, "weights: found kind 5, which is none"},
+      {[](bctx_blob* b) { b->label = "a\nb"; }, "label: expected a text"},
+      {[](bctx_blob* b) { b->note = "\x01"; }, "note: expected a text"},
   };
   for (const Row& row : rows) {
     const Status status = CompileWith([&](bctx_blob* out, bctx_error*) {

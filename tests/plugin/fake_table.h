@@ -15,6 +15,9 @@ struct FakeBehaviour {
   std::function<bctx_code(bctx_blob*, bctx_error*)> compile;
   std::function<bctx_code(const bctx_load_request*, bctx_kernel**, bctx_error*)> load;
   std::function<bctx_code(bctx_run*, bctx_error*)> run;
+  std::function<bctx_code(const bctx_offer_request*, bctx_offer*, bctx_error*)> offer;
+  std::function<bctx_code(bctx_sink*, bctx_error*)> say;  // label and facts
+  std::function<bctx_code(const char*, bctx_judgement*, bctx_error*)> judge;
   int released = 0, unloaded = 0;
 };
 
@@ -40,6 +43,17 @@ inline bctx_plugin FakeTable() {
   };
   table.run = [](bctx_kernel*, bctx_run* run, bctx_error* error) { return fake.run(run, error); };
   table.unload = [](bctx_kernel*) { ++fake.unloaded; };
+  table.offer = [](const bctx_offer_request* request, bctx_offer* offer, bctx_error* error) {
+    return fake.offer(request, offer, error);
+  };
+  table.release_offer = [](bctx_offer*) { ++fake.released; };
+  table.label = [](const bctx_bytes*, bctx_sink* sink, bctx_error* error) {
+    return fake.say(sink, error);
+  };
+  table.facts = [](bctx_sink* sink, bctx_error* error) { return fake.say(sink, error); };
+  table.judge = [](const char* label, bctx_judgement* judgement, bctx_error* error) {
+    return fake.judge(label, judgement, error);
+  };
   return table;
 }
 

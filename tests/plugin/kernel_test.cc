@@ -33,11 +33,27 @@ TEST_CASE("a kernel is loaded with its blob, entry and options and unloaded once
     CHECK(std::string(request->entry) == "main");
     CHECK(request->option_count == 1);
     CHECK(std::string(request->options[0].key) + request->options[0].value == "kv");
+    REQUIRE(request->weight_count == 1);
+    CHECK(request->weights[0].offset == 64);
+    CHECK(request->weights[0].file_offset == 4096);
+    CHECK(std::string(request->weight_file) == "/somewhere");
+    CHECK(request->threads == 2);
+    CHECK(request->input_count == 3);
+    CHECK(request->output_count == 1);
     *kernel = &the_kernel;
     return BCTX_OK;
   };
   {
-    const Result<Kernel> kernel = Kernel::Load(plugin, bytes, "main", {{"k", "v"}});
+    LoadRequest from;
+    from.private_blob = bytes;
+    from.entry = "main";
+    from.options = {{"k", "v"}};
+    from.weights = {{64, 3, bytes, 4096}};
+    from.weight_file = "/somewhere";
+    from.threads = 2;
+    from.inputs = 3;
+    from.outputs = 1;
+    const Result<Kernel> kernel = Kernel::Load(plugin, from);
     REQUIRE(kernel);
     const Kernel copy = *kernel;
     bctx_run run{};
@@ -54,7 +70,7 @@ TEST_CASE("a kernel is loaded with its blob, entry and options and unloaded once
 TEST_CASE("a load that fails, gives nothing or throws leaves nothing to unload",
           "[plugin][hostile]") {
   const Plugin plugin = GoodPlugin();
-  const auto status_of = [&] { return Kernel::Load(plugin, {}, "main", {}).status(); };
+  const auto status_of = [&] { return Kernel::Load(plugin, LoadRequest{}).status(); };
   fake.load = [](const bctx_load_request*, bctx_kernel** kernel, bctx_error* error) {
     *kernel = &the_kernel;
     std::strcpy(error->message, "needs avx512f");
@@ -74,7 +90,7 @@ TEST_CASE("a load that fails, gives nothing or throws leaves nothing to unload",
 
 TEST_CASE("a run that fails or throws is a status", "[plugin][hostile]") {
   const Plugin plugin = GoodPlugin();
-  const Result<Kernel> kernel = Kernel::Load(plugin, {}, "main", {});
+  const Result<Kernel> kernel = Kernel::Load(plugin, LoadRequest{});
   REQUIRE(kernel);
   bctx_run run{};
   fake.run = [](bctx_run*, bctx_error*) { return BCTX_INVALID_ARGUMENT; };
@@ -91,7 +107,7 @@ TEST_CASE("a compiler is not asked to load", "[plugin]") {
   const Result<Plugin> plugin = Plugin::FromTable(&table);
   REQUIRE(plugin);
   CHECK_FALSE(plugin->runs());
-  CHECK(Kernel::Load(*plugin, {}, "main", {}).status().code() == StatusCode::kInvalidArgument);
+  CHECK(Kernel::Load(*plugin, LoadRequest{}).status().code() == StatusCode::kInvalidArgument);
 }
 
 TEST_CASE("members behind the struct size of an older plug-in are not read", "[plugin][hostile]") {

@@ -19,7 +19,7 @@ TEST_CASE("a sound plug-in is loaded and says what it is", "[plugin]") {
   CHECK(plugin->path() == Fake("good"));
   CHECK(plugin->compiles());
   CHECK(plugin->runs());
-  const Result<Kernel> kernel = Kernel::Load(*plugin, {}, "main", {});
+  const Result<Kernel> kernel = Kernel::Load(*plugin, LoadRequest{});
   REQUIRE(kernel);
   bctx_run run{};
   CHECK(kernel->Run(&run).ok());
@@ -30,7 +30,7 @@ TEST_CASE("a kernel keeps its plug-in loaded", "[plugin]") {
   {
     const Result<Plugin> plugin = Plugin::Load(Fake("good"));
     REQUIRE(plugin);
-    kernel = Kernel::Load(*plugin, {}, "main", {});
+    kernel = Kernel::Load(*plugin, LoadRequest{});
   }
   REQUIRE(kernel);
   bctx_run run{};
@@ -45,8 +45,8 @@ TEST_CASE("a plug-in that is wrong is refused with the reason", "[plugin][hostil
   };
   const Row rows[] = {
       {"no_symbol", StatusCode::kMalformed, "is no plug-in: exports no bctx_plugin_query"},
-      {"other_version", StatusCode::kUnsupportedVersion, "abi_version: found 1, expected 0"},
-      {"null_table", StatusCode::kUnsupportedVersion, "needs a host newer than ABI version 0"},
+      {"other_version", StatusCode::kUnsupportedVersion, "abi_version: found 2, expected 1"},
+      {"null_table", StatusCode::kUnsupportedVersion, "needs a host newer than ABI version 1"},
       {"short_table", StatusCode::kMalformed, "struct_size: found 4"},
       {"no_functions", StatusCode::kMalformed, "found neither compile nor load"},
       {"half_driver", StatusCode::kMalformed, "found only some of load, run and unload"},

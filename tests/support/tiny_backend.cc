@@ -25,8 +25,8 @@ bctx_code Fail(bctx_error* error, bctx_code code, const char* message) {
 
 const char* const kHere[] = {"linux"};
 const char* const kNowhere[] = {"a-feature-of-no-machine"};
-const bctx_requirement kAny[] = {{"os", BCTX_EQUALS, kHere, 1}};
-const bctx_requirement kNone[] = {{"cpu.features", BCTX_CONTAINS_ALL, kNowhere, 1}};
+const bctx_requirement kAny[] = {{"os", BCTX_EQUALS, kHere, 1, 0}};
+const bctx_requirement kNone[] = {{"cpu.features", BCTX_CONTAINS_ALL, kNowhere, 1, 0}};
 
 bctx_code Compile(const bctx_compile_request* request, bctx_blob* blob, bctx_error* error) {
   if (request->partition->attention == nullptr) {
@@ -69,17 +69,21 @@ bctx_code Run(bctx_kernel*, bctx_run*, bctx_error* error) {
 const char* const kTargets[] = {"tiny", "tiny-nowhere", nullptr};
 const char* const kOptions[] = {nullptr};
 
-const bctx_plugin kPlugin = {sizeof(bctx_plugin),
-                             BCTX_PLUGIN_ABI_VERSION,
-                             "tiny",
-                             "1",
-                             kTargets,
-                             kOptions,
-                             &Compile,
-                             &ReleaseBlob,
-                             &Load,
-                             &Run,
-                             &Unload};
+const bctx_plugin kPlugin = [] {
+  bctx_plugin table{};
+  table.struct_size = sizeof(table);
+  table.abi_version = BCTX_PLUGIN_ABI_VERSION;
+  table.backend = "tiny";
+  table.version = "1";
+  table.targets = kTargets;
+  table.option_keys = kOptions;
+  table.compile = &Compile;
+  table.release_blob = &ReleaseBlob;
+  table.load = &Load;
+  table.run = &Run;
+  table.unload = &Unload;
+  return table;
+}();
 
 }  // namespace
 

@@ -87,10 +87,10 @@ Outcome Dump(const std::string& folder, const Plan& plan, const Object& object) 
 void Describe(const Plan& plan, OwnedBlob* owned, bctx_blob* blob) {
   const Target& target = *plan.target;
   owned->arch = target.arch;
-  owned->requirements = {
-      {"arch", BCTX_EQUALS, &owned->arch, 1},
-      {"cpu.features", BCTX_CONTAINS_ALL, target.cpu_features.data(), target.cpu_features.size()},
-      {"os", BCTX_EQUALS, kLinux, 1}};
+  owned->requirements = {{"arch", BCTX_EQUALS, &owned->arch, 1, 0},
+                         {"cpu.features", BCTX_CONTAINS_ALL, target.cpu_features.data(),
+                          target.cpu_features.size(), 0},
+                         {"os", BCTX_EQUALS, kLinux, 1, 0}};
   owned->texts = {std::to_string(plan.kv_block), std::to_string(plan.q_tiles),
                   std::string(target.name)};
   for (size_t i = 0; i < owned->texts.size(); ++i) {
@@ -163,17 +163,19 @@ void ReleaseBlob(bctx_blob* blob) {
   blob->struct_size = size;
 }
 
-constexpr bctx_plugin kPlugin = {.struct_size = sizeof(bctx_plugin),
-                                 .abi_version = BCTX_PLUGIN_ABI_VERSION,
-                                 .backend = "cpu-attention",
-                                 .version = BCTX_CPU_ATTENTION_VERSION,
-                                 .targets = kTargetNames,
-                                 .option_keys = kOptionKeys,
-                                 .compile = CompileEdge,
-                                 .release_blob = ReleaseBlob,
-                                 .load = nullptr,
-                                 .run = nullptr,
-                                 .unload = nullptr};
+const bctx_plugin kPlugin = [] {
+  bctx_plugin table{};
+  table.struct_size = sizeof(table);
+  table.abi_version = BCTX_PLUGIN_ABI_VERSION;
+  table.backend = "cpu-attention";
+  table.version = BCTX_CPU_ATTENTION_VERSION;
+  table.targets = kTargetNames;
+  table.option_keys = kOptionKeys;
+  table.compile = CompileEdge;
+  table.release_blob = ReleaseBlob;
+  table.flags = BCTX_PLUGIN_REPRODUCIBLE;
+  return table;
+}();
 
 }  // namespace
 }  // namespace backendctx::cpu_attention

@@ -70,17 +70,20 @@ bctx_code RunEdge(bctx_kernel* kernel, bctx_run* run, bctx_error* error) {
 
 void Unload(bctx_kernel* kernel) { delete reinterpret_cast<Kernel*>(kernel); }
 
-constexpr bctx_plugin kPlugin = {.struct_size = sizeof(bctx_plugin),
-                                 .abi_version = BCTX_PLUGIN_ABI_VERSION,
-                                 .backend = "cpu-attention",
-                                 .version = BCTX_CPU_ATTENTION_VERSION,
-                                 .targets = kTargetNames,
-                                 .option_keys = kNoOptions,
-                                 .compile = nullptr,
-                                 .release_blob = nullptr,
-                                 .load = LoadEdge,
-                                 .run = RunEdge,
-                                 .unload = Unload};
+const bctx_plugin kPlugin = [] {
+  bctx_plugin table{};
+  table.struct_size = sizeof(table);
+  table.abi_version = BCTX_PLUGIN_ABI_VERSION;
+  table.backend = "cpu-attention";
+  table.version = BCTX_CPU_ATTENTION_VERSION;
+  table.targets = kTargetNames;
+  table.option_keys = kNoOptions;
+  table.load = LoadEdge;
+  table.run = RunEdge;
+  table.unload = Unload;
+  table.flags = BCTX_PLUGIN_REPRODUCIBLE;
+  return table;
+}();
 
 }  // namespace
 

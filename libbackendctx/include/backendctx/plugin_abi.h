@@ -1,21 +1,30 @@
-/* The C interface between this project and a backend plug-in: the draft (version 0) of the ABI.
+/* The C interface between this project and a backend plug-in, version 1.
  *
  * A plug-in is a shared object that exports one function, bctx_plugin_query, and knows nothing of
  * this project but this header. A backend may be split in two objects: a compiler (compile is set,
  * load is null), which the packager loads, and a driver (load is set, compile is null), which the
  * runtime loads and which need not link the compiler's libraries.
  *
+ *   offer     graph                         ->  which of its nodes the backend can take
  *   compile   partition + target + options  ->  blob, entry, requirements
+ *   label     blob                          ->  what the vendor's format says that it needs
+ *   facts     machine                       ->  what the vendor's library says of it
+ *   judge     label                         ->  whether this machine runs it
  *   load      blob (checked and private)    ->  kernel
  *   run       kernel + tensors              ->  tensors, on the host's threads
  *
+ * Only compile, or load with run and unload, are needed; a null function is one that the backend
+ * does not have.
+ *
  * Rules. Strings are UTF-8 and end with NUL. What the host passes lives until the call returns;
  * what a plug-in returns lives until the matching release. Every struct starts with its size, so
- * that members can be appended: a reader uses only the members inside the size that it was given.
- * No exception crosses. A call that fails returns a code other than BCTX_OK and fills the error.
+ * that members can be appended: a reader uses only the members inside the size that it was given,
+ * and takes the others as zero. Elements of arrays have no size and never change. No exception
+ * crosses. A call that fails returns a code other than BCTX_OK and fills the error; nothing is
+ * released after it.
  *
- * Threads: compile may be called from several threads at once; so may load and unload for
- * different kernels; run is re-entrant for one kernel.
+ * Threads: offer, compile, label, facts and judge may be called from several threads at once; so
+ * may load and unload for different kernels; run is re-entrant for one kernel.
  */
 #ifndef BACKENDCTX_PLUGIN_ABI_H_
 #define BACKENDCTX_PLUGIN_ABI_H_
@@ -27,7 +36,7 @@
 extern "C" {
 #endif
 
-#define BCTX_PLUGIN_ABI_VERSION 0u
+#define BCTX_PLUGIN_ABI_VERSION 1u
 
 /* Result codes; a host maps them to its own. */
 typedef enum bctx_code {
@@ -54,16 +63,118 @@ typedef struct bctx_key_value {
   const char* value;
 } bctx_key_value;
 
-/* ---- what is compiled --------------------------------------------------------------------- */
+/* Where a call hands over texts, one at a time; each is copied before `add` returns. */
+typedef struct bctx_sink {
+  uint32_t struct_size;
+  void (*add)(struct bctx_sink*, const char* key, const char* value);
+  void* host;
+} bctx_sink;
 
-/* A boundary value of a partition. element_type: onnx TensorProto.DataType. A dimension of -1 is
- * known only at run time. rank -1: not known. */
+/* ---- a graph ------------------------------------------------------------------------------- */
+
+/* A value of a graph, or of the boundary of a partition. element_type: onnx TensorProto.DataType. A
+ * dimension of -1 is known only at run time. rank -1: not known. */
 typedef struct bctx_value {
   const char* name;
   int32_t element_type;
   int32_t rank;
   const int64_t* dims;
 } bctx_value;
+
+/* A node. Inputs and outputs are indices into the graph's values; -1: absent. */
+typedef struct bctx_node {
+  const char* name;   /* may be empty, and of several nodes */
+  const char* domain; /* "": ONNX's own */
+  const char* op_type;
+  int64_t version; /* of the domain's operator set that the model imports */
+  const int32_t* inputs;
+  size_t input_count;
+  const int32_t* outputs;
+  size_t output_count;
+  int32_t has_graph; /* 1: If, Loop, Scan and the like, or a function of the model's own */
+} bctx_node;
+
+typedef enum bctx_attribute_kind {
+  BCTX_ATTRIBUTE_NONE = 0, /* not there: the operator's default holds */
+  BCTX_ATTRIBUTE_FLOATS = 1,
+  BCTX_ATTRIBUTE_INTS = 2,
+  BCTX_ATTRIBUTE_STRINGS = 3,
+  BCTX_ATTRIBUTE_OTHER = 4 /* a tensor, graph or type: see the ONNX form */
+} bctx_attribute_kind;
+
+/* One attribute; a single number is a list of one. Lives as long as the graph. */
+typedef struct bctx_attribute {
+  uint32_t struct_size;
+  int32_t kind; /* bctx_attribute_kind */
+  size_t count;
+  const float* floats;
+  const int64_t* ints;
+  const char* const* strings;
+} bctx_attribute;
+
+typedef enum bctx_onnx_form {
+  BCTX_ONNX_OPERANDS = 0, /* weights and constants are inputs of the graph, as run passes them */
+  BCTX_ONNX_WEIGHTS = 1   /* they are initializers; those of the weight table are external data at
+                             their offset in the file that weight_file names */
+} bctx_onnx_form;
+
+/* A graph to read: a whole one, to say what can be taken of it, or a partition's own nodes. Nodes
+ * are in topological order. Shapes are as far as inference came. */
+typedef struct bctx_graph {
+  uint32_t struct_size;
+  const bctx_value* values;
+  size_t value_count;
+  const bctx_node* nodes;
+  size_t node_count;
+  const int32_t* inputs; /* indices of values; activations only */
+  size_t input_count;
+  const int32_t* outputs;
+  size_t output_count;
+  /* Attribute `name` of node `node`; kind BCTX_ATTRIBUTE_NONE when it has none. */
+  bctx_code (*attribute)(const struct bctx_graph*, size_t node, const char* name, bctx_attribute*,
+                         bctx_error*);
+  /* The decoded bytes of a value that is constant, little endian; BCTX_UNSUPPORTED for others. */
+  bctx_code (*constant)(const struct bctx_graph*, size_t value, bctx_bytes*, bctx_error*);
+  /* The graph as a serialised ModelProto that stands alone, in `form` (bctx_onnx_form). Of a whole
+   * graph the weights are left out: initializers of 128 bytes and more have no data but a place in
+   * a file that is not there. */
+  bctx_code (*onnx)(const struct bctx_graph*, int32_t form, bctx_bytes* model, bctx_error*);
+  void* host;
+} bctx_graph;
+
+/* A set of nodes that the backend can take. */
+typedef struct bctx_claim {
+  const size_t* nodes; /* indices, each once */
+  size_t node_count;
+  int32_t whole; /* 1: these nodes as one partition or not at all; 0: any of them, and the host
+                    makes the fewest partitions that are legal */
+} bctx_claim;
+
+/* Why a node that looks like the backend's work is not claimed. */
+typedef struct bctx_refusal {
+  size_t node;
+  const char* reason; /* as error messages */
+} bctx_refusal;
+
+typedef struct bctx_offer_request {
+  uint32_t struct_size;
+  const bctx_graph* graph;
+  const bctx_key_value* options; /* what the user asked for */
+  size_t option_count;
+} bctx_offer_request;
+
+/* Claims may not share nodes. What is claimed and illegal (not convex, a cycle when contracted) is
+ * reported and not compiled. */
+typedef struct bctx_offer {
+  uint32_t struct_size;
+  const bctx_claim* claims;
+  size_t claim_count;
+  const bctx_refusal* refusals;
+  size_t refusal_count;
+  void* plugin; /* the plug-in's own, for release_offer */
+} bctx_offer;
+
+/* ---- what is compiled --------------------------------------------------------------------- */
 
 /* How attention reads or writes one boundary tensor: axis[i] is the tensor's axis that holds batch
  * (0), head (1), sequence (2) and channel (3). Rank 3 tensors are packed: head and channel share
@@ -116,41 +227,66 @@ typedef struct bctx_attention {
   bctx_attention_mask masks[BCTX_MAX_MASKS];
 } bctx_attention;
 
+/* One entry of a partition's weight table: the constant inputs of 128 bytes and more, in input
+ * order, each at the next multiple of 64; equal ones share their place. A blob that points at
+ * weights (BCTX_WEIGHTS_OFFSET) names positions in this table, which is the same in every package;
+ * where the bytes lie in a file is known only when it is loaded. */
+typedef struct bctx_weight {
+  size_t input; /* among the partition's inputs */
+  uint64_t offset, size;
+  uint8_t digest[32]; /* SHA-256 of the decoded bytes */
+} bctx_weight;
+
 typedef struct bctx_partition {
   uint32_t struct_size;
-  const bctx_value* inputs; /* activations, then weights and constants, as the body takes them */
+  const bctx_value* inputs; /* activations, then weights and constants, as run passes them */
   size_t input_count;
   const bctx_value* outputs;
   size_t output_count;
   const bctx_attention* attention; /* null: nothing was recognised */
-  /* The body as a serialised ModelProto, inputs and outputs in this order; made on request. */
-  bctx_code (*onnx)(const struct bctx_partition*, bctx_bytes* model, bctx_error*);
+  /* The partition's nodes. Its ONNX form has inputs and outputs in the order above. */
+  const bctx_graph* graph;
   /* The bytes of the constant input `index`, little endian; BCTX_UNSUPPORTED for an activation. */
   bctx_code (*constant)(const struct bctx_partition*, size_t index, bctx_bytes*, bctx_error*);
+  const bctx_weight* weights;
+  size_t weight_count;
+  /* A file that holds the weight table, written when it is first asked for; it is there until
+   * compile returns. BCTX_UNSUPPORTED when the table is empty. */
+  bctx_code (*weight_file)(const struct bctx_partition*, const char** path, bctx_error*);
   void* host;
 } bctx_partition;
 
 /* ---- what comes out ------------------------------------------------------------------------ */
 
+/* docs/format.md, "Requirements", is the standard. */
 typedef enum bctx_predicate {
-  BCTX_EQUALS = 1,       /* the host's value is values[0] */
-  BCTX_ONE_OF = 2,       /* the host's value is among values */
-  BCTX_CONTAINS_ALL = 3, /* the host's set has every one of values */
-  BCTX_AT_LEAST = 4      /* the host's integer is values[0] or more */
+  BCTX_EQUALS = 1,           /* the host's value is values[0] */
+  BCTX_ONE_OF = 2,           /* the host's value is among values */
+  BCTX_CONTAINS_ALL = 3,     /* the host's set has every one of values */
+  BCTX_AT_LEAST = 4,         /* the host's integer is values[0] or more */
+  BCTX_IN_RANGE = 5,         /* the integer keeps every one of values: ">=1", "<=512" */
+  BCTX_VERSION_IN_RANGE = 6, /* the version keeps every one of values: ">=2026.4", "<2026.5" */
+  BCTX_MULTIPLE_OF = 7       /* the integer is a multiple of values[0] */
 } bctx_predicate;
 
 /* What a machine must have. Keys of the host profile: "arch" (x86_64, aarch64), "os" (linux),
- * "cpu.features" (set, names as in the kernel's cpuinfo), "cpu.count" (integer). */
+ * "cpu.features" (set, names as in the kernel's cpuinfo), "cpu.count", "memory" (integers),
+ * "library.NAME" (a version), "device.KIND.FACT"; and "input.NAME.dim.N" for the shapes that the
+ * code takes. The blob's label becomes a requirement by itself. */
 typedef struct bctx_requirement {
   const char* key;
   int32_t predicate; /* bctx_predicate */
   const char* const* values;
   size_t value_count;
+  int32_t preferred; /* 1: it runs without, and another blob would be better */
 } bctx_requirement;
 
 typedef enum bctx_weights {
-  BCTX_WEIGHTS_NONE = 0,     /* the partition has none, or they come with every run as inputs */
+  BCTX_WEIGHTS_NONE = 0,     /* the partition has none */
   BCTX_WEIGHTS_EMBEDDED = 1, /* their values are in the blob */
+  BCTX_WEIGHTS_INPUTS = 2,   /* they are read from the operands of every run */
+  BCTX_WEIGHTS_REFIT = 3,    /* load puts them into the blob, from memory */
+  BCTX_WEIGHTS_OFFSET = 4    /* the blob points at them by their offset in the weight table */
 } bctx_weights;
 
 typedef struct bctx_blob {
@@ -162,7 +298,11 @@ typedef struct bctx_blob {
   const bctx_key_value* options; /* the whole option map in force, sorted by key */
   size_t option_count;
   int32_t weights; /* bctx_weights */
-  void* plugin;    /* the plug-in's own, for release_blob */
+  /* The label, as the plug-in's function of this name reads it from the bytes; null: none. */
+  const char* label;
+  /* What a person should know of this blob, such as why it holds its weights; null: nothing. */
+  const char* note;
+  void* plugin; /* the plug-in's own, for release_blob */
 } bctx_blob;
 
 typedef struct bctx_compile_request {
@@ -173,6 +313,20 @@ typedef struct bctx_compile_request {
   size_t option_count;
   const char* dump_folder; /* null, or where to leave intermediate forms for people to read */
 } bctx_compile_request;
+
+/* As in ONNX Runtime's OrtCompiledModelCompatibility. */
+typedef enum bctx_verdict {
+  BCTX_NOT_APPLICABLE = 0, /* cannot be told: no label, or not one of this backend */
+  BCTX_OPTIMAL = 1,
+  BCTX_PREFER_RECOMPILATION = 2,
+  BCTX_UNSUPPORTED_HERE = 3
+} bctx_verdict;
+
+typedef struct bctx_judgement {
+  uint32_t struct_size;
+  int32_t verdict;  /* bctx_verdict */
+  char reason[500]; /* in the vendor's words; empty when optimal */
+} bctx_judgement;
 
 /* ---- running ------------------------------------------------------------------------------- */
 
@@ -185,12 +339,24 @@ typedef struct bctx_tensor {
   int32_t element_type;
 } bctx_tensor;
 
+/* A weight of the partition, where it is now. Bytes that were compared with their digest. */
+typedef struct bctx_bound_weight {
+  uint64_t offset, size; /* in the weight table, as compile saw it */
+  const uint8_t* data;   /* mapped for as long as the kernel is loaded */
+  uint64_t file_offset;  /* in weight_file */
+} bctx_bound_weight;
+
 typedef struct bctx_load_request {
   uint32_t struct_size;
-  bctx_bytes blob; /* private to this process and already compared with its digest */
+  bctx_bytes blob; /* private to this process, compared with its digest, there until unload */
   const char* entry;
   const bctx_key_value* options; /* as compile returned them */
   size_t option_count;
+  const bctx_bound_weight* weights; /* of blobs that refit or point at weights */
+  size_t weight_count;
+  const char* weight_file; /* one file that holds them all, there until unload; or null */
+  size_t threads; /* that a run may use; at least 1; for backends with threads of their own */
+  size_t input_count, output_count; /* of the partition: what run passes */
 } bctx_load_request;
 
 typedef struct bctx_run {
@@ -210,6 +376,12 @@ typedef struct bctx_run {
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
+typedef enum bctx_plugin_flags {
+  BCTX_PLUGIN_REPRODUCIBLE = 1, /* the same request gives the same bytes, in any process */
+  BCTX_PLUGIN_FRAGILE = 2       /* load can end the process: it is tried in another one when packing
+                                   and proving */
+} bctx_plugin_flags;
+
 typedef struct bctx_plugin {
   uint32_t struct_size;
   uint32_t abi_version;
@@ -224,9 +396,24 @@ typedef struct bctx_plugin {
   bctx_code (*load)(const bctx_load_request*, bctx_kernel** kernel, bctx_error*);
   bctx_code (*run)(bctx_kernel*, bctx_run*, bctx_error*);
   void (*unload)(bctx_kernel*);
+
+  uint64_t flags; /* bctx_plugin_flags */
+  const char* const*
+      load_keys; /* options that load takes, from the user of a session; null: none */
+  /* Null: the backend takes attention as the host recognises it, and nothing else. */
+  bctx_code (*offer)(const bctx_offer_request*, bctx_offer*, bctx_error*);
+  void (*release_offer)(bctx_offer*);
+  /* The label inside a blob, as the vendor's own format has it: added under the key "label", or
+   * nothing. Needs no device. */
+  bctx_code (*label)(const bctx_bytes* blob, bctx_sink*, bctx_error*);
+  /* What the vendor's library says of this machine, as host profile entries: "library.NAME" is a
+   * version, "vendor.<backend>" the label of a blob made here. Those keys and no others. */
+  bctx_code (*facts)(bctx_sink*, bctx_error*);
+  bctx_code (*judge)(const char* label, bctx_judgement*, bctx_error*);
 } bctx_plugin;
 
-/* The plug-in's table, static; null when it needs a host newer than max_abi_version. */
+/* The plug-in's table, static, of a version up to max_abi_version; null when it has none: it needs
+ * a newer host. */
 typedef const bctx_plugin* (*bctx_plugin_query_fn)(uint32_t max_abi_version);
 
 #if defined(__GNUC__)

@@ -117,8 +117,9 @@ class Compiler {
       const auto [place, is_new] = by_key.emplace(GroupKey(regions_[i]), groups_.size());
       if (is_new) {
         groups_.emplace_back();
-        BCTX_ASSIGN_OR_RETURN(groups_.back().partition,
-                              PartitionForPlugin::Make(flat_, regions_[i]));
+        BCTX_ASSIGN_OR_RETURN(
+            groups_.back().partition,
+            PartitionForPlugin::Make(flat_, regions_[i], options_.proof.temporary_folder));
       }
       groups_[place->second].regions.push_back(i);
     }

@@ -78,7 +78,8 @@ class PackageProver {
         const manifest::Partition* partition = Counterpart(region.partition, variant.name);
         if (partition == nullptr) continue;
         BCTX_RETURN_IF_ERROR(TakeBody(*partition, &region));
-        BCTX_ASSIGN_OR_RETURN(auto made, PartitionForPlugin::Make(*flats_.back(), region));
+        BCTX_ASSIGN_OR_RETURN(auto made, PartitionForPlugin::Make(*flats_.back(), region,
+                                                                  options_.proof.temporary_folder));
         BCTX_ASSIGN_OR_RETURN(const std::string body, BodyModelOf(*flats_.back(), region));
         auto prover = std::make_unique<Prover>(options_.proof, *made, region, body);
         found_[partition->id] = {std::move(made), std::move(prover)};

@@ -208,6 +208,7 @@ class GraphRegions {
          candidate->attention.nodes.size(), region.partition.structure_digest.Hex(),
          DescribeAttention(candidate->attention), DescribeValues(region.partition.inputs),
          DescribeValues(region.partition.outputs)});
+    region.nodes = candidate->span.nodes;
     region.attention = std::move(candidate->attention);
     region.graph = &graph_;
     out_.regions.push_back(std::move(region));
@@ -229,7 +230,7 @@ class GraphRegions {
 
 // The paths of the graphs below the nodes of the region.
 void AddInnerPaths(const Region& region, std::set<std::string>* paths) {
-  for (const size_t node : region.attention.nodes) {
+  for (const size_t node : region.nodes) {
     for (const model::Attribute& attribute : region.graph->nodes[node].attributes) {
       if (attribute.graph) paths->insert(attribute.graph->path);
     }
@@ -268,6 +269,7 @@ Result<Region> SingleNode(const model::FlatModel& flat, const model::GraphView& 
   BCTX_ASSIGN_OR_RETURN(const scope::Partition span, scope::Span(graph, {node}));
   Region region;
   region.graph = &graph;
+  region.nodes = span.nodes;
   region.partition = ToManifest(graph, span, variant, id, function);
   BCTX_RETURN_IF_ERROR(CheckNames(region.partition));
   BCTX_RETURN_IF_ERROR(Finish(flat, &region.partition));

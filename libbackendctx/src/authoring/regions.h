@@ -13,6 +13,7 @@ namespace backendctx::authoring {
 
 struct Region {
   manifest::Partition partition;
+  std::vector<size_t> nodes;  // of the graph, ascending
   patterns::Attention attention;
   const model::GraphView* graph = nullptr;  // of the flat model, which must outlive it
   std::string legal_body;                   // what the front's function holds instead of the nodes

@@ -1,26 +1,18 @@
 #include "authoring/request.h"
 
+#include <algorithm>
 #include <cstring>
+#include <map>
 
-#include "base/bytes.h"
+#include "base/os/file.h"
 #include "fmt/format.h"
 #include "package/state.h"
 
 namespace backendctx::authoring {
 namespace {
 
-Result<std::string> TensorBytes(const model::FlatModel& flat, const Digest& digest) {
-  for (const model::TensorContent& tensor : flat.tensors()) {
-    if (tensor.digest != digest) continue;
-    std::string bytes;
-    BCTX_RETURN_IF_ERROR(tensor.source([&](std::span<const uint8_t> piece) {
-      bytes.append(base::AsText(piece));
-      return OkStatus();
-    }));
-    return bytes;
-  }
-  return Status(StatusCode::kInternal, fmt::format("the model has no tensor {}", digest.Hex()));
-}
+constexpr uint64_t kWeightAlignment = 64;
+constexpr char kWeightFile[] = "weights";
 
 bctx_code Fail(bctx_error* error, const char* message) {
   if (error != nullptr) std::strncpy(error->message, message, sizeof(error->message) - 1);
@@ -34,25 +26,23 @@ Result<std::vector<std::string>> ConstantsOf(const model::FlatModel& flat, const
   for (size_t i = 0; i < constants.size(); ++i) {
     const manifest::BoundaryValue& input = region.partition.inputs[i];
     if (!input.content) continue;
-    const std::optional<model::TensorInfo> tensor = region.graph->Constant(input.name);
-    if (tensor && tensor->size < model::kInlineLimit) {
-      constants[i] = tensor->bytes;
-    } else {
-      BCTX_ASSIGN_OR_RETURN(constants[i], TensorBytes(flat, *input.content));
-    }
+    BCTX_ASSIGN_OR_RETURN(constants[i], ConstantBytes(flat, *region.graph, input.name));
   }
   return constants;
 }
 
-Result<std::unique_ptr<PartitionForPlugin>> PartitionForPlugin::Make(const model::FlatModel& flat,
-                                                                     const Region& region) {
+Result<std::unique_ptr<PartitionForPlugin>> PartitionForPlugin::Make(
+    const model::FlatModel& flat, const Region& region, const std::string& temporary_folder) {
   std::unique_ptr<PartitionForPlugin> made(new PartitionForPlugin);
+  made->temporary_folder_ = temporary_folder;
   made->source_ = region.partition;
   BCTX_ASSIGN_OR_RETURN(made->body_, model::BodyModel(flat, package::ToEncoded(region.partition)));
   made->FillValues(made->source_.inputs, &made->input_dims_, &made->inputs_);
   made->FillValues(made->source_.outputs, &made->output_dims_, &made->outputs_);
   BCTX_ASSIGN_OR_RETURN(made->constants_, ConstantsOf(flat, region));
   BCTX_RETURN_IF_ERROR(made->FillAttention(region.attention));
+  made->FillWeights();
+  made->MakeGraph(flat, region);
   bctx_partition& partition = made->partition_;
   partition.struct_size = sizeof(partition);
   partition.inputs = made->inputs_.data();
@@ -60,8 +50,11 @@ Result<std::unique_ptr<PartitionForPlugin>> PartitionForPlugin::Make(const model
   partition.outputs = made->outputs_.data();
   partition.output_count = made->outputs_.size();
   partition.attention = &made->attention_;
-  partition.onnx = &GiveBody;
+  partition.graph = &made->graph_->graph();
   partition.constant = &GiveConstant;
+  partition.weights = made->weights_.data();
+  partition.weight_count = made->weights_.size();
+  partition.weight_file = &GiveWeightFile;
   partition.host = made.get();
   return made;
 }
@@ -128,11 +121,53 @@ Status PartitionForPlugin::FillAttention(const patterns::Attention& from) {
   return OkStatus();
 }
 
-bctx_code PartitionForPlugin::GiveBody(const bctx_partition* partition, bctx_bytes* model,
-                                       bctx_error*) {
-  const auto* self = static_cast<const PartitionForPlugin*>(partition->host);
-  *model = {reinterpret_cast<const uint8_t*>(self->body_.data()), self->body_.size()};
-  return BCTX_OK;
+void PartitionForPlugin::FillWeights() {
+  std::map<Digest, uint64_t> places;
+  uint64_t end = 0;
+  for (size_t i = 0; i < source_.inputs.size(); ++i) {
+    const manifest::BoundaryValue& input = source_.inputs[i];
+    if (input.role != manifest::ValueRole::kWeight || !input.content) continue;
+    bctx_weight weight{i, 0, constants_[i].size(), {}};
+    std::copy(input.content->bytes.begin(), input.content->bytes.end(), weight.digest);
+    const auto [place, is_new] = places.emplace(*input.content, end);
+    weight.offset = place->second;
+    weights_.push_back(weight);
+    if (!is_new) continue;
+    end += (weight.size + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
+  }
+}
+
+void PartitionForPlugin::MakeGraph(const model::FlatModel& flat, const Region& region) {
+  std::vector<std::string> inputs, outputs;
+  for (const manifest::BoundaryValue& input : source_.inputs) {
+    if (input.role == manifest::ValueRole::kActivation) inputs.push_back(input.name);
+  }
+  for (const manifest::BoundaryValue& output : source_.outputs) outputs.push_back(output.name);
+  graph_ = PluginGraph::Make(flat, *region.graph, region.nodes, inputs, outputs,
+                             [this, &flat](bctx_onnx_form form) -> Result<std::string> {
+                               if (form == BCTX_ONNX_OPERANDS) return body_;
+                               model::WeightPlaces places{kWeightFile, {}};
+                               for (const bctx_weight& weight : weights_) {
+                                 places.offsets[source_.inputs[weight.input].name] = weight.offset;
+                               }
+                               return model::BodyModelWithWeights(flat, package::ToEncoded(source_),
+                                                                  places);
+                             });
+}
+
+Status PartitionForPlugin::WriteWeights() {
+  BCTX_ASSIGN_OR_RETURN(os::TemporaryFolder folder, os::TemporaryFolder::Make(temporary_folder_));
+  std::string table;
+  for (const bctx_weight& weight : weights_) {
+    if (weight.offset < table.size()) continue;  // shares the place of an equal one
+    table.resize(weight.offset);
+    table += constants_[weight.input];
+  }
+  const std::string path = os::Join(folder.path(), kWeightFile);
+  BCTX_RETURN_IF_ERROR(os::WriteFile(path, table, os::AtomicFile::kMustBeNew));
+  weight_folder_.emplace(std::move(folder));
+  weight_file_ = path;
+  return OkStatus();
 }
 
 bctx_code PartitionForPlugin::GiveConstant(const bctx_partition* partition, size_t index,
@@ -143,6 +178,22 @@ bctx_code PartitionForPlugin::GiveConstant(const bctx_partition* partition, size
   }
   const std::string& value = self->constants_[index];
   *bytes = {reinterpret_cast<const uint8_t*>(value.data()), value.size()};
+  return BCTX_OK;
+}
+
+bctx_code PartitionForPlugin::GiveWeightFile(const bctx_partition* partition, const char** path,
+                                             bctx_error* error) {
+  auto* self = static_cast<PartitionForPlugin*>(partition->host);
+  if (self->weights_.empty()) return Fail(error, "the weight table is empty");
+  const std::lock_guard lock(self->mutex_);
+  if (self->weight_file_.empty()) {
+    const Status written = self->WriteWeights();
+    if (!written.ok()) {
+      Fail(error, written.message().c_str());
+      return BCTX_INVALID_ARGUMENT;
+    }
+  }
+  *path = self->weight_file_.c_str();
   return BCTX_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -161,5 +162,19 @@ class FrontInitializers {
 // (weights and operand constants are inputs too), its outputs those of the partition; both have the
 // formals' names.
 Result<std::string> BodyModel(const FlatModel& flat, const EncodedPartition& partition);
+
+// The same with weights and constants as initializers: those of `weights` are external data, the
+// others inside. Strings stay inputs.
+struct WeightPlaces {
+  std::string location;                     // of the file, as ONNX names it
+  std::map<std::string, uint64_t> offsets;  // by the name that the operand has in the flat graph
+};
+Result<std::string> BodyModelWithWeights(const FlatModel& flat, const EncodedPartition& partition,
+                                         const WeightPlaces& weights);
+
+// The flat graph without the bytes of its weights: each tensor that is kept apart is external data
+// in a file `location`, one behind the other, which nobody wrote. Those in attributes and branches
+// are inside.
+Result<std::string> ModelWithoutWeights(const FlatModel& flat, const std::string& location);
 
 }  // namespace backendctx::model

@@ -253,4 +253,17 @@ void RemoveNotes(TensorProto* tensor) {
   PutBackEntries(tensor, HeldFromName(*held).value_or(Held::kExternal), 1);
 }
 
+void PointAt(const std::string& location, uint64_t offset, uint64_t size,
+             onnx::TensorProto* tensor) {
+  tensor->clear_external_data();
+  tensor->set_data_location(onnx::TensorProto::EXTERNAL);
+  const std::pair<const char*, std::string> entries[] = {
+      {"location", location}, {"offset", std::to_string(offset)}, {"length", std::to_string(size)}};
+  for (const auto& [key, value] : entries) {
+    auto* entry = tensor->add_external_data();
+    entry->set_key(key);
+    entry->set_value(value);
+  }
+}
+
 }  // namespace backendctx::model

@@ -44,4 +44,8 @@ Status PutBack(onnx::TensorProto* tensor, std::string bytes);
 // Removes the notes of a small tensor, so that what remains is a plain ONNX tensor.
 void RemoveNotes(onnx::TensorProto* tensor);
 
+// Makes a tensor external data at a place in the file `location`; its entries of before are gone.
+void PointAt(const std::string& location, uint64_t offset, uint64_t size,
+             onnx::TensorProto* tensor);
+
 }  // namespace backendctx::model

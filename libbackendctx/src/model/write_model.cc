@@ -89,7 +89,7 @@ class Writer {
         BCTX_RETURN_IF_ERROR(Append(*replaced, file));
         end += replaced->size;
       }
-      PointAt(at->second, replaced->size, &tensor);
+      PointAt(os::NameOf(path_) + ".data", at->second, replaced->size, &tensor);
       moved_.insert(&tensor);
     }
     return OkStatus();
@@ -114,19 +114,6 @@ class Writer {
     if (size == replaced.size && sha.Finish() == replaced.digest) return OkStatus();
     return Status(StatusCode::kCorrupt,
                   fmt::format("content {}: found other bytes", replaced.digest.Hex()));
-  }
-
-  void PointAt(uint64_t offset, uint64_t size, TensorProto* tensor) const {
-    tensor->clear_external_data();
-    const std::pair<const char*, std::string> entries[] = {
-        {"location", os::NameOf(path_) + ".data"},
-        {"offset", std::to_string(offset)},
-        {"length", std::to_string(size)}};
-    for (const auto& [key, value] : entries) {
-      auto* entry = tensor->add_external_data();
-      entry->set_key(key);
-      entry->set_value(value);
-    }
   }
 
   Status PutInside(uint64_t limit) {

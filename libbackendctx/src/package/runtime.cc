@@ -125,9 +125,11 @@ Result<plugin::Kernel> LoadOnce(const manifest::Context& context, const plugin::
   const std::lock_guard<std::mutex> lock(mutex);
   const std::string key = MemoKey(context, driver);
   if (const auto known = kernels->find(key); known != kernels->end()) return known->second;
-  BCTX_ASSIGN_OR_RETURN(
-      plugin::Kernel kernel,
-      plugin::Kernel::Load(driver, base::AsBytes(blob), context.entry, context.options));
+  plugin::LoadRequest request;
+  request.private_blob = base::AsBytes(blob);
+  request.entry = context.entry;
+  request.options = context.options;
+  BCTX_ASSIGN_OR_RETURN(plugin::Kernel kernel, plugin::Kernel::Load(driver, request));
   kernels->emplace(key, kernel);
   return kernel;
 }

@@ -99,10 +99,16 @@ Result<Blob> Copy(const bctx_blob& from) {
     blob.requirements.push_back(std::move(requirement));
   }
   BCTX_ASSIGN_OR_RETURN(blob.options, CopyOptions(from.options, from.option_count));
-  if (from.weights != BCTX_WEIGHTS_NONE && from.weights != BCTX_WEIGHTS_EMBEDDED) {
+  if (from.weights < BCTX_WEIGHTS_NONE || from.weights > BCTX_WEIGHTS_OFFSET) {
     return Broken(fmt::format("weights: found kind {}, which is none", from.weights));
   }
   blob.weights = static_cast<manifest::WeightsKind>(from.weights);
+  if (from.label != nullptr) {
+    BCTX_ASSIGN_OR_RETURN(blob.label, Text(from.label, "label"));
+  }
+  if (from.note != nullptr) {
+    BCTX_ASSIGN_OR_RETURN(blob.note, Text(from.note, "note"));
+  }
   blob.bytes.assign(reinterpret_cast<const char*>(from.bytes.data), from.bytes.size);
   return blob;
 }

@@ -22,24 +22,28 @@ struct Kernel::State {
   bctx_kernel* kernel = nullptr;
 };
 
-Result<Kernel> Kernel::Load(const Plugin& plugin, std::span<const uint8_t> private_blob,
-                            const std::string& entry,
-                            const std::vector<manifest::KeyValue>& options) {
+Result<Kernel> Kernel::Load(const Plugin& plugin, const LoadRequest& from) {
   if (!plugin.runs()) {
     return Status(StatusCode::kInvalidArgument,
                   fmt::format("{}: is a compiler and does not run blobs", plugin.backend()));
   }
   std::vector<bctx_key_value> pairs;
-  pairs.reserve(options.size());
-  for (const manifest::KeyValue& option : options) {
+  pairs.reserve(from.options.size());
+  for (const manifest::KeyValue& option : from.options) {
     pairs.push_back({option.key.c_str(), option.value.c_str()});
   }
   bctx_load_request request{};
   request.struct_size = sizeof(request);
-  request.blob = {private_blob.data(), private_blob.size()};
-  request.entry = entry.c_str();
+  request.blob = {from.private_blob.data(), from.private_blob.size()};
+  request.entry = from.entry.c_str();
   request.options = pairs.data();
   request.option_count = pairs.size();
+  request.weights = from.weights.data();
+  request.weight_count = from.weights.size();
+  request.weight_file = from.weight_file.empty() ? nullptr : from.weight_file.c_str();
+  request.threads = from.threads;
+  request.input_count = from.inputs;
+  request.output_count = from.outputs;
   auto state = std::make_shared<State>(plugin);
   bctx_kernel* kernel = nullptr;
   BCTX_RETURN_IF_ERROR(Guarded(plugin.backend(), "load", [&](bctx_error* error) {

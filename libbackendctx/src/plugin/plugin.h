@@ -8,8 +8,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "backendctx/export.h"
@@ -50,22 +53,56 @@ enum class Purpose { kAny, kRun };
 BCTX_API Found FindPlugins(const std::vector<std::string>& folders,
                            const std::vector<std::string>& files, Purpose purpose = Purpose::kAny);
 
+// What a backend says that it can take of a graph.
+struct Claim {
+  std::vector<size_t> nodes;  // ascending
+  bool whole = false;         // as one partition or not at all
+};
+struct Offer {
+  std::vector<Claim> claims;  // without a node in common
+  std::vector<std::pair<size_t, std::string>> refusals;
+};
+// Unimplemented: the backend has no offers to make. Internal: it claims nodes that it was not
+// offered, or one twice.
+Result<Offer> AskOffer(const Plugin& plugin, const bctx_offer_request& request);
+
+// The label that a blob's own format carries; nothing where the vendor's code cannot tell.
+Result<std::optional<std::string>> LabelOf(const Plugin& plugin, std::string_view blob);
+// Host profile entries of a backend's own, sorted by key; none where it has nothing to say.
+Result<std::vector<manifest::KeyValue>> FactsOf(const Plugin& plugin);
+// The vendor's verdict on a label; kNotApplicable where it gives none.
+struct Judgement {
+  bctx_verdict verdict = BCTX_NOT_APPLICABLE;
+  std::string reason;
+};
+Result<Judgement> JudgeLabel(const Plugin& plugin, const std::string& label);
+
 struct Blob {
   std::string bytes, entry;
   std::vector<manifest::Requirement> requirements;
   std::vector<manifest::KeyValue> options;
   manifest::WeightsKind weights = manifest::WeightsKind::kNone;
+  std::string label, note;  // empty: none
 };
 // What the plug-in promised is checked: sizes, counts, strings. Unimplemented: this backend or
 // target does not take the partition.
 Result<Blob> Compile(const Plugin& plugin, const bctx_compile_request& request);
 
+// What a kernel is made of. Everything in it must outlive the kernel.
+struct LoadRequest {
+  std::span<const uint8_t> private_blob;
+  std::string entry;
+  std::vector<manifest::KeyValue> options;
+  std::vector<bctx_bound_weight> weights;  // of blobs that refit or point at weights
+  std::string weight_file;                 // "": none holds them all
+  size_t threads = 1;
+  size_t inputs = 0, outputs = 0;  // of the partition
+};
+
 // A loaded kernel; unloads itself with its last copy. Run is re-entrant.
 class Kernel {
  public:
-  static Result<Kernel> Load(const Plugin& plugin, std::span<const uint8_t> private_blob,
-                             const std::string& entry,
-                             const std::vector<manifest::KeyValue>& options);
+  static Result<Kernel> Load(const Plugin& plugin, const LoadRequest& request);
   BCTX_API Status Run(bctx_run* run) const;
 
  private:

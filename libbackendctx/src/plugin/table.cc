@@ -42,6 +42,10 @@ Status CheckFunctions(const bctx_plugin& table) {
   if ((table.compile == nullptr) != (table.release_blob == nullptr)) {
     return Malformed("found only one of compile and release_blob");
   }
+  if ((table.offer == nullptr) != (table.release_offer == nullptr)) {
+    return Malformed("found only one of offer and release_offer");
+  }
+  if (table.load_keys != nullptr) BCTX_RETURN_IF_ERROR(CheckList(table.load_keys, "load_keys"));
   const bool runs = table.load != nullptr;
   if (runs != (table.run != nullptr) || runs != (table.unload != nullptr)) {
     return Malformed("found only some of load, run and unload");

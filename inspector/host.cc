@@ -1,6 +1,6 @@
 // bctx-inspect host: what this machine is, as `why --profile` takes it.
 
-#include <backendctx/selection.h>
+#include <backendctx/plugins.h>
 #include <fmt/format.h>
 
 #include <memory>
@@ -26,7 +26,7 @@ void PrintLine(const std::string& key, const std::string& text) {
 }
 
 int HostVerb(bool json) {
-  const HostProfile profile = HostProfile::Detect();
+  const HostProfile profile = DetectHost({});
   if (json) {
     Print(profile.ToJson());
     Print("\n");

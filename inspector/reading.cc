@@ -1,6 +1,9 @@
 #include "inspector/reading.h"
 
+#include <backendctx/plugins.h>
 #include <fmt/format.h>
+
+#include <set>
 
 #include "tools_common/text.h"
 #include "tools_common/user_files.h"
@@ -22,6 +25,15 @@ Result<Package> OpenPackage(const ReadFlags& flags) {
   OpenOptions options;
   BCTX_ASSIGN_OR_RETURN(options.trusted_keys, TrustedKeys(flags.trusted_keys));
   return Package::Open(flags.package, options);
+}
+
+HostProfile HostFor(const Package& package) {
+  std::set<std::string> backends;
+  for (const manifest::Context& context : package.manifest().contexts) {
+    backends.insert(context.backend);
+  }
+  if (backends.empty()) return HostProfile::Detect();
+  return DetectHost({backends.begin(), backends.end()});
 }
 
 std::map<std::string, Decision> DecisionsByContext(const Package& package,

@@ -21,6 +21,9 @@ struct ReadFlags {
 void AddReadFlags(CLI::App* verb, ReadFlags* flags);
 Result<Package> OpenPackage(const ReadFlags& flags);
 
+// This machine, with what the drivers of the package's backends know of it.
+HostProfile HostFor(const Package& package);
+
 // The decisions of a package by context id. Only what is in the files counts: no plug-in is loaded.
 std::map<std::string, Decision> DecisionsByContext(const Package& package,
                                                    const HostProfile& profile,

@@ -98,7 +98,7 @@ std::string Names(const std::vector<std::string>& partitions) {
 }
 
 std::string Contexts(const Package& package) {
-  const auto decisions = DecisionsByContext(package, HostProfile::Detect(), Policy{});
+  const auto decisions = DecisionsByContext(package, HostFor(package), Policy{});
   std::string text = "\ncontexts, judged for this machine\n";
   for (const Alike& group : GroupPartitions(package, decisions)) {
     text += fmt::format("  {}  {}\n", Paint(Style::kBold, Names(group.partitions)),

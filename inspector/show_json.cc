@@ -40,8 +40,7 @@ const char* AliasModeName(manifest::AliasMode mode) {
 class Builder {
  public:
   explicit Builder(const Package& package)
-      : package_(package),
-        decisions_(DecisionsByContext(package, HostProfile::Detect(), Policy{})) {
+      : package_(package), decisions_(DecisionsByContext(package, HostFor(package), Policy{})) {
     for (const StoredContent& content : package.contents()) stored_[content.digest] = content;
   }
 

@@ -21,7 +21,6 @@ struct Flags {
 };
 
 Result<HostProfile> ReadProfile(const std::string& path) {
-  if (path.empty()) return HostProfile::Detect();
   std::ifstream file(path);
   std::ostringstream text;
   text << file.rdbuf();
@@ -144,10 +143,12 @@ Result<std::string> DecisionsText(const Package& package, const std::vector<Deci
 int WhyVerb(const Flags& flags) {
   const Result<Policy> policy = ParsePolicy(flags.policy);
   if (!policy) return Fail(policy.error());
-  const Result<HostProfile> profile = ReadProfile(flags.profile);
+  const bool is_here = flags.profile.empty();
+  Result<HostProfile> profile = is_here ? HostProfile() : ReadProfile(flags.profile);
   if (!profile) return Fail(profile.error());
   const Result<Package> package = OpenPackage(flags.read);
   if (!package) return Fail(package.error());
+  if (is_here) profile = HostFor(*package);
   const std::vector<Decision> decisions = package->Decide(*profile, *policy, std::nullopt);
   if (flags.read.json) {
     PrintJson(DecisionsJson(*package, decisions, *profile, *policy));

@@ -24,14 +24,47 @@ double CompileSeconds(const PackReport& report) {
   return seconds;
 }
 
+bool IsAttention(const TakenRegion& region) { return !region.attention.empty(); }
+
 // "6 dynamo, 1 attention-23"
 std::string Forms(const PackReport& report) {
   std::map<std::string, uint64_t> forms;
-  for (const TakenRegion& region : report.taken) ++forms[region.form];
+  for (const TakenRegion& region : report.taken) {
+    if (IsAttention(region)) ++forms[region.form];
+  }
   std::vector<std::string> parts;
   for (const auto& [form, count] : forms)
     parts.push_back(fmt::format("{} {}", count, Escape(form)));
   return Join(parts, ", ");
+}
+
+// What backends offered to take: one line for each.
+std::string OfferLines(const PackReport& report) {
+  std::map<std::string, std::pair<uint64_t, uint64_t>> offers;  // partitions and nodes
+  for (const TakenRegion& region : report.taken) {
+    for (const std::string& backend : region.backends) {
+      if (IsAttention(region)) continue;
+      ++offers[backend].first;
+      offers[backend].second += region.nodes;
+    }
+  }
+  std::string text;
+  for (const auto& [backend, counts] : offers) {
+    text += Line("taken",
+                 fmt::format("{}: {} of {}", Escape(backend), Plural(counts.first, "partition"),
+                             Plural(counts.second, "node")));
+  }
+  return text;
+}
+
+std::string FoundLines(const PackReport& report) {
+  const auto attention =
+      static_cast<uint64_t>(std::count_if(report.taken.begin(), report.taken.end(), IsAttention));
+  const std::string offers = OfferLines(report);
+  if (attention == 0 && !offers.empty()) return offers;
+  return Line("found", fmt::format("{} ({}), {} distinct", Plural(attention, "attention subgraph"),
+                                   Forms(report), report.distinct_partitions)) +
+         offers;
 }
 
 std::string Targets(const PackReport& report) {
@@ -72,7 +105,7 @@ std::string TakenList(const PackReport& report) {
     const std::string where = region.graph_path.empty() ? "" : " in " + region.graph_path;
     text += fmt::format("  {}  {}, {}{}\n", Paint(Style::kBold, Escape(region.partition)),
                         Escape(region.form), Plural(region.nodes, "node"), Escape(where));
-    text += Wrap(Escape(region.attention), 6);
+    if (IsAttention(region)) text += Wrap(Escape(region.attention), 6);
     text += Wrap(Escape("from " + Join(region.inputs, "; ")), 6);
     text += Wrap(Escape("to " + Join(region.outputs, "; ")), 6);
   }
@@ -92,7 +125,7 @@ std::string UntakenList(const PackReport& report, size_t limit) {
                              Escape(region.reason)),
                  2);
   }
-  return text.empty() ? "" : "looked like attention, not taken\n" + text;
+  return text.empty() ? "" : "not taken\n" + text;
 }
 
 // Operators in a function of ours because ONNX Runtime does not run them as they are.
@@ -139,6 +172,7 @@ Json PackReportJson(const PackReport& report, const std::string& model, const st
     json["taken"].push_back({{"partition", region.partition},
                              {"graph_path", region.graph_path},
                              {"form", region.form},
+                             {"backends", region.backends},
                              {"nodes", region.nodes},
                              {"structure_digest", region.structure_digest},
                              {"attention", region.attention},
@@ -181,6 +215,7 @@ Json PackReportJson(const PackReport& report, const std::string& model, const st
                                 {"largest_error", context.largest_error}});
   }
   json["dropped"] = report.dropped;
+  json["left_out"] = report.left_out;
   json["sizes"] = {{"model_bytes", report.model_bytes},
                    {"front_bytes", report.front_bytes},
                    {"container_bytes", report.container_bytes},
@@ -197,14 +232,13 @@ std::string PackReportText(const PackReport& report, const std::string& model,
     text += Line("found", report.taken.empty() ? "no attention: the package has no compiled context"
                                                : "nothing was compiled: see below");
   } else {
-    text += Line("found", fmt::format("{} ({}), {} distinct",
-                                      Plural(report.taken.size(), "attention subgraph"),
-                                      Forms(report), report.distinct_partitions));
+    text += FoundLines(report);
     text += Line("compiled", fmt::format("{} in {}: {}", Plural(report.contexts.size(), "context"),
                                          HumanSeconds(CompileSeconds(report)), Targets(report)));
     text += ProofLines(report);
   }
   for (const std::string& dropped : report.dropped) text += Line("dropped", Escape(dropped));
+  for (const std::string& left_out : report.left_out) text += Line("left out", Escape(left_out));
   text += LegalLines(report);
   text += SizeLine(report);
   text += Line("signed", signer.empty() ? "no: nobody will run its code" : "by key " + signer);

@@ -9,7 +9,8 @@
 // Encoding: little endian, no padding; u32/i32/i64/u64 are fixed; str and bytes are a u64 length
 // and that many bytes; list<T> is a u32 count and the elements.
 //
-//   request  = "BCTXPRQ1" bytes(blob) str(entry) list<str key, str value>(options) u32(threads)
+//   request  = "BCTXPRQ2" bytes(blob) str(entry) list<str key, str value>(options) u32(threads)
+//              str(file of the weight table) list<u64 offset, u64 size>(its entries)
 //              list<i32>(element type of each output) list<list<tensor>>(inputs of each case)
 //   response = "BCTXPRS1" list<list<tensor>>(outputs of each case)
 //   tensor   = i32(element type, onnx TensorProto.DataType) list<i64>(dims) bytes(data, row major)
@@ -41,6 +42,8 @@ struct Request {
   std::string entry;
   std::vector<std::pair<std::string, std::string>> options;
   uint32_t threads = 1;
+  std::string weight_file;  // "": the blob does not ask for weights when it is loaded
+  std::vector<std::pair<uint64_t, uint64_t>> weights;
   std::vector<int32_t> output_types;
   std::vector<std::vector<Tensor>> cases;
 };
@@ -88,7 +91,7 @@ inline std::optional<uint64_t> TensorBytes(int32_t element_type, const int64_t* 
 
 namespace internal {
 
-inline constexpr std::string_view kRequestMagic = "BCTXPRQ1";
+inline constexpr std::string_view kRequestMagic = "BCTXPRQ2";
 inline constexpr std::string_view kResponseMagic = "BCTXPRS1";
 
 class Writer {
@@ -206,6 +209,12 @@ inline std::vector<uint8_t> Encode(const Request& request) {
     out.Bytes(value.data(), value.size());
   }
   out.Integer(request.threads);
+  out.Bytes(request.weight_file.data(), request.weight_file.size());
+  out.Count(request.weights.size());
+  for (const auto& [offset, size] : request.weights) {
+    out.Integer(offset);
+    out.Integer(size);
+  }
   out.Count(request.output_types.size());
   for (int32_t type : request.output_types) out.Integer(type);
   out.Cases(request.cases);
@@ -232,6 +241,12 @@ inline std::optional<Request> DecodeRequest(const uint8_t* data, size_t size) {
     in.Bytes(&value);
   }
   request.threads = in.Integer<uint32_t>();
+  in.Bytes(&request.weight_file);
+  request.weights.resize(in.Count(16));
+  for (auto& weight : request.weights) {
+    weight.first = in.Integer<uint64_t>();
+    weight.second = in.Integer<uint64_t>();
+  }
   request.output_types.resize(in.Count(4));
   for (int32_t& type : request.output_types) type = in.Integer<int32_t>();
   in.Cases(&request.cases);

@@ -2,6 +2,7 @@
 // built with a driver linked in (BCTX_RUN_LINKED_DRIVER) it is `bctx-run REQUEST RESPONSE`.
 // proof_file.h says what the files hold. Exit code 0: the response is written. 1: stderr says why
 // in one line. 2: usage. 3: the blob is not for this machine.
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -97,15 +98,40 @@ std::vector<Tensor> RunCase(const bctx_plugin& plugin, bctx_kernel* kernel, cons
   return outputs;
 }
 
-bctx_kernel* Load(const bctx_plugin& plugin, const Request& request) {
+std::vector<uint8_t> ReadAll(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) Die(1, "cannot read " + path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// The table's file is laid out as the table, so that places in one are places in the other.
+std::vector<bctx_bound_weight> Bind(const Request& request, const std::vector<uint8_t>& table) {
+  std::vector<bctx_bound_weight> weights;
+  for (const auto& [offset, size] : request.weights) {
+    if (offset > table.size() || size > table.size() - offset) Die(1, "the weight table is short");
+    weights.push_back({offset, size, table.data() + offset, offset});
+  }
+  return weights;
+}
+
+// `table` must outlive the kernel.
+bctx_kernel* Load(const bctx_plugin& plugin, const Request& request,
+                  const std::vector<uint8_t>& table) {
   std::vector<bctx_key_value> options;
   for (const auto& [key, value] : request.options) options.push_back({key.c_str(), value.c_str()});
+  const std::vector<bctx_bound_weight> weights = Bind(request, table);
   bctx_load_request load{};
   load.struct_size = sizeof(load);
   load.blob = {request.blob.data(), request.blob.size()};
   load.entry = request.entry.c_str();
   load.options = options.data();
   load.option_count = options.size();
+  load.weights = weights.data();
+  load.weight_count = weights.size();
+  load.weight_file = request.weight_file.empty() ? nullptr : request.weight_file.c_str();
+  load.threads = request.threads == 0 ? 1 : request.threads;
+  load.input_count = request.cases.empty() ? 0 : request.cases.front().size();
+  load.output_count = request.output_types.size();
   bctx_error error{};
   error.struct_size = sizeof(error);
   bctx_kernel* kernel = nullptr;
@@ -126,13 +152,16 @@ const bctx_plugin* Query([[maybe_unused]] char** argv) {
 }
 
 Request ReadRequest(const char* path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) Die(1, std::string("cannot read ") + path);
-  const std::vector<uint8_t> bytes((std::istreambuf_iterator<char>(file)),
-                                   std::istreambuf_iterator<char>());
+  const std::vector<uint8_t> bytes = ReadAll(path);
   auto request = DecodeRequest(bytes.data(), bytes.size());
   if (!request) Die(1, std::string(path) + " is no proof request");
   return std::move(*request);
+}
+
+// An older plug-in's table ends earlier; what running takes was there from the beginning.
+bool Runs(const bctx_plugin* plugin) {
+  return plugin != nullptr && plugin->struct_size >= offsetof(bctx_plugin, flags) &&
+         plugin->load != nullptr;
 }
 
 int Main(int argc, char** argv) {
@@ -146,11 +175,13 @@ int Main(int argc, char** argv) {
     return 2;
   }
   const bctx_plugin* plugin = Query(argv);
-  if (plugin == nullptr || plugin->struct_size < sizeof(bctx_plugin) || plugin->load == nullptr) {
+  if (!Runs(plugin)) {
     Die(1, "the plug-in has no driver of this version");
   }
   const Request request = ReadRequest(argv[kPaths]);
-  bctx_kernel* kernel = Load(*plugin, request);
+  const std::vector<uint8_t> table =
+      request.weight_file.empty() ? std::vector<uint8_t>() : ReadAll(request.weight_file);
+  bctx_kernel* kernel = Load(*plugin, request, table);
   Response response;
   for (size_t i = 0; i < request.cases.size(); ++i) {
     response.cases.push_back(RunCase(*plugin, kernel, request, i));

@@ -48,26 +48,40 @@ Result<std::vector<PublicKey>> TrustedKeys(const ProviderOptions& options) {
   return LoadTrustedKeys(paths);
 }
 
-// Options of a plug-in are for its compiler: a context has them in the manifest. No driver takes
-// any.
+std::vector<std::string> LoadKeys(const Plugin& driver) {
+  std::vector<std::string> keys;
+  for (const char* const* key = driver.table().load_keys; key != nullptr && *key != nullptr;
+       ++key) {
+    keys.emplace_back(*key);
+  }
+  return keys;
+}
+
+// Options of a plug-in are for its compiler, and a context has them in the manifest; a driver says
+// which ones it takes besides.
 Status CheckBackendOptions(const ProviderOptions& options) {
-  if (options.backend_options.empty()) return OkStatus();
-  const auto& [backend, keys] = *options.backend_options.begin();
-  const std::string option = fmt::format("provider option {}.{}", backend, keys.begin()->first);
-  std::string known;
-  bool is_known = false;
-  for (const Plugin& driver : Drivers().plugins) {
-    known += (known.empty() ? "" : ", ") + driver.backend();
-    is_known |= driver.backend() == backend;
+  for (const auto& [backend, given] : options.backend_options) {
+    const std::string option = fmt::format("provider option {}.{}", backend, given.begin()->first);
+    const Plugin* const driver = plugin::FindDriver(Drivers().plugins, backend);
+    if (driver == nullptr) {
+      std::vector<std::string> known;
+      for (const Plugin& other : Drivers().plugins) known.push_back(other.backend());
+      return Status(
+          StatusCode::kInvalidArgument,
+          fmt::format("{}: there is no backend {}; known are {}", option, backend,
+                      known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
+    }
+    const std::vector<std::string> keys = LoadKeys(*driver);
+    for (const auto& [key, value] : given) {
+      if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+      return Status(
+          StatusCode::kInvalidArgument,
+          fmt::format(
+              "provider option {}.{}: is not known; backend {} takes {}", backend, key, backend,
+              keys.empty() ? "no options when it runs" : fmt::format("{}", fmt::join(keys, ", "))));
+    }
   }
-  if (!is_known) {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("{}: there is no backend {}; known are {}", option, backend,
-                              known.empty() ? "none" : known));
-  }
-  return Status(
-      StatusCode::kInvalidArgument,
-      fmt::format("{}: is not known; backend {} takes no options when it runs", option, backend));
+  return OkStatus();
 }
 
 // Names that neither a driver nor the package has are slips of the pen: they would prefer nothing.
@@ -182,6 +196,7 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   plan.profile = HostProfile::Detect();
   plan.policy.backends = options.backends;
   plan.policy.require_proof = options.require_proof;
+  plan.policy.load_options = options.backend_options;
   if (!model.tag) {
     plan.declined = "the model has no property backendctx.front, which names the package";
   } else {
@@ -191,6 +206,9 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   if (!plan.package) return plan;
   const plugin::Found& drivers = Drivers();
   plan.left_out_plugins = drivers.left_out;
+  for (std::string& failed : package::AddFacts(*plan.package, drivers.plugins, &plan.profile)) {
+    plan.left_out_plugins.push_back(std::move(failed));
+  }
   BCTX_ASSIGN_OR_RETURN(plan.selection, package::SelectAndLoad(*plan.package, plan.profile,
                                                                plan.policy, drivers.plugins));
   plan.weights.emplace(*plan.package);

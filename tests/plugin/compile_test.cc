@@ -47,6 +47,26 @@ TEST_CASE("a blob is copied with all that belongs to it, then released", "[plugi
   CHECK(fake.released == 1);
 }
 
+TEST_CASE("a label is a requirement that the vendor judges, and preferences are kept", "[plugin]") {
+  static const bctx_requirement preferred[] = {
+      {"cpu.features", BCTX_CONTAINS_ALL, kFeatures, 2, 1}};
+  const Result<Blob> blob = CompileWith([](bctx_blob* out, bctx_error*) {
+    FillGood(out);
+    out->requirements = preferred;
+    out->label = "v73";
+    out->note = "holds its weights";
+    return BCTX_OK;
+  });
+  REQUIRE(blob);
+  REQUIRE(blob->requirements.size() == 2);
+  CHECK(blob->requirements[0].preferred);
+  CHECK(blob->requirements[1].key == "vendor.fake");
+  CHECK(blob->requirements[1].predicate ==
+        static_cast<uint32_t>(manifest::Predicate::kVendorString));
+  CHECK(blob->requirements[1].values == std::vector<std::string>{"v73"});
+  CHECK(blob->note == "holds its weights");
+}
+
 TEST_CASE("a plug-in that does not keep its promises is named with what is wrong",
           "[plugin][hostile]") {
   static const char* const bad_values[] = {nullptr};

@@ -65,10 +65,12 @@ struct PackOptions {
 };
 
 struct TakenRegion {
-  std::string partition, graph_path, form;
+  std::string partition, graph_path;
+  std::string form;  // how attention is written, or "offer": a backend takes these nodes
+  std::vector<std::string> backends;
   uint64_t nodes = 0;
   std::string structure_digest;
-  std::string attention;                     // "4 heads of 64, scale 0.125, causal"
+  std::string attention;  // "4 heads of 64, scale 0.125, causal"; empty for an offer
   std::vector<std::string> inputs, outputs;  // "x float32[batch, length, 64]"
 };
 struct UntakenRegion {
@@ -96,9 +98,10 @@ struct PackReport {
   std::vector<LegalizedRegion> legalized;
   std::vector<UntakenRegion> unrunnable;  // operators that ONNX Runtime refuses in every form
   std::vector<CompiledContext> contexts;
-  std::vector<std::string> dropped;  // contexts that ran and were wrong: why
-  uint64_t model_bytes = 0;          // graph and tensors, equal ones once
-  bool embedded = false;             // the container is a part of the front, `container` is empty
+  std::vector<std::string> dropped;   // contexts that ran and were wrong: why
+  std::vector<std::string> left_out;  // backends that broke a promise: why
+  uint64_t model_bytes = 0;           // graph and tensors, equal ones once
+  bool embedded = false;              // the container is a part of the front, `container` is empty
   uint64_t front_bytes = 0, container_bytes = 0;
   uint64_t blob_bytes = 0;  // as stored, a part of container_bytes
   uint64_t distinct_partitions = 0;

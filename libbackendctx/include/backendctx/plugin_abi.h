@@ -339,11 +339,13 @@ typedef struct bctx_tensor {
   int32_t element_type;
 } bctx_tensor;
 
-/* A weight of the partition, where it is now. Bytes that were compared with their digest. */
+/* A weight of the partition, where it is now. A blob that refits gets the bytes, which were
+ * compared with their digest; one that points at weights gets their place in the file, which is not
+ * read for it unless the session asks for full integrity. */
 typedef struct bctx_bound_weight {
   uint64_t offset, size; /* in the weight table, as compile saw it */
-  const uint8_t* data;   /* mapped for as long as the kernel is loaded */
-  uint64_t file_offset;  /* in weight_file */
+  const uint8_t* data;   /* BCTX_WEIGHTS_REFIT: there until unload; else perhaps null */
+  uint64_t file_offset;  /* BCTX_WEIGHTS_OFFSET: in weight_file */
 } bctx_bound_weight;
 
 typedef struct bctx_load_request {

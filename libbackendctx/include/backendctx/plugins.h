@@ -2,13 +2,14 @@
 //
 //   for (const PluginInfo& plugin : ListPlugins({}, {}).plugins) ...
 //
-// Threads: plain values; loads each plug-in for the time of the call.
+// Threads: plain values; each call loads each plug-in for the time of the call.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "backendctx/export.h"
+#include "backendctx/selection.h"
 
 namespace backendctx {
 
@@ -27,5 +28,10 @@ struct PluginList {
 // `folders` empty: the folder of the library. `files` are loaded whatever they are called.
 BCTX_API PluginList ListPlugins(const std::vector<std::string>& folders,
                                 const std::vector<std::string>& files);
+
+// What the system tells of this machine (HostProfile::Detect), and what the vendors' libraries do:
+// the drivers of `backends` in the folder of the library are asked, those of all when it is empty.
+// Loads vendor libraries; one that fails is passed over.
+BCTX_API HostProfile DetectHost(const std::vector<std::string>& backends);
 
 }  // namespace backendctx

@@ -65,6 +65,8 @@ struct Policy {
   bool require_proof = false;
   // Judges contexts whose blobs are not stored as if they were: what a download would give.
   bool assume_stored = false;
+  // Options that drivers take when they load, by backend: added to those of a context.
+  std::map<std::string, std::map<std::string, std::string>> load_options;
 };
 
 // What is known of one context besides the manifest.

@@ -27,6 +27,7 @@ class CaseMaker {
   CaseMaker(const PartitionForPlugin& partition, const Region& region, size_t number)
       : partition_(partition),
         region_(region),
+        attention_(*region.attention),
         number_(number),
         random_(static_cast<uint32_t>(20260101 + number)) {
     const Dimensions& dims = kCases[number];
@@ -76,7 +77,7 @@ class CaseMaker {
   }
 
   const patterns::InputShape* FindShape(const std::string& name) const {
-    for (const patterns::InputShape& shape : region_.attention.input_shapes) {
+    for (const patterns::InputShape& shape : attention_.input_shapes) {
       if (shape.value == name) return &shape;
     }
     return nullptr;
@@ -113,7 +114,7 @@ class CaseMaker {
   }
 
   const patterns::Mask* FindMask(const std::string& name) const {
-    for (const patterns::Mask& mask : region_.attention.masks) {
+    for (const patterns::Mask& mask : attention_.masks) {
       if (mask.value == name) return &mask;
     }
     return nullptr;
@@ -151,7 +152,7 @@ class CaseMaker {
   bool MayClose(size_t element, const proof::Tensor& tensor) {
     const int64_t keys = tensor.dims.empty() ? 1 : tensor.dims.back();
     const bool first_key = keys == 0 || element % static_cast<size_t>(keys) == 0;
-    if (first_key && !region_.attention.zero_masked_rows) return false;
+    if (first_key && !attention_.zero_masked_rows) return false;
     return Uniform() < 0.3;
   }
 
@@ -201,6 +202,7 @@ class CaseMaker {
 
   const PartitionForPlugin& partition_;
   const Region& region_;
+  const patterns::Attention& attention_;
   const size_t number_;
   std::mt19937 random_;
   std::map<std::string, int64_t> symbols_;

@@ -49,22 +49,27 @@ void AppendOperand(const patterns::Operand& operand, const manifest::Partition& 
                       operand.axis[3]);
 }
 
-// Equal keys: no compiler can tell the regions apart.
-std::string GroupKey(const Region& region) {
-  const patterns::Attention& attention = region.attention;
-  std::string key = region.partition.structure_digest.Hex();
+void AppendAttention(const Region& region, std::string* key) {
+  const patterns::Attention& attention = *region.attention;
   for (const patterns::Operand* operand :
        {&attention.q, &attention.k, &attention.v, &attention.y}) {
-    AppendOperand(*operand, region.partition, &key);
+    AppendOperand(*operand, region.partition, key);
   }
   for (const patterns::Mask& mask : attention.masks) {
-    AppendOperand({mask.value}, region.partition, &key);
-    key += fmt::format("{}{:a}", static_cast<int>(mask.kind), mask.fill);
+    AppendOperand({mask.value}, region.partition, key);
+    *key += fmt::format("{}{:a}", static_cast<int>(mask.kind), mask.fill);
   }
-  key += fmt::format("|{} {} {} {} {:a} {:a} {} {}", attention.q_heads, attention.kv_heads,
-                     attention.qk_head_size, attention.v_head_size, attention.scale,
-                     attention.softcap, attention.causal, attention.zero_masked_rows);
-  key += attention.lowest_masks ? "|bias" : "";
+  *key += fmt::format("|{} {} {} {} {:a} {:a} {} {}", attention.q_heads, attention.kv_heads,
+                      attention.qk_head_size, attention.v_head_size, attention.scale,
+                      attention.softcap, attention.causal, attention.zero_masked_rows);
+  *key += attention.lowest_masks ? "|bias" : "";
+}
+
+// Equal keys: no compiler can tell the regions apart.
+std::string GroupKey(const Region& region) {
+  std::string key = region.partition.structure_digest.Hex();
+  if (region.attention) AppendAttention(region, &key);
+  for (const std::string& backend : region.backends) key += "|for " + backend;
   for (const manifest::BoundaryValue& input : region.partition.inputs) {
     key +=
         fmt::format("|{} {} {}", static_cast<int>(input.role), input.element_type, input.has_shape);
@@ -72,15 +77,6 @@ std::string GroupKey(const Region& region) {
     if (input.content) key += " " + input.content->Hex();
   }
   return key;
-}
-
-const plugin::Plugin* FindPlugin(const std::vector<plugin::Plugin>& plugins,
-                                 const std::string& backend, bool compiler) {
-  for (const plugin::Plugin& plugin : plugins) {
-    if (plugin.backend() == backend && (compiler ? plugin.compiles() : plugin.runs()))
-      return &plugin;
-  }
-  return nullptr;
 }
 
 std::vector<std::string> TargetsOf(const plugin::Plugin& compiler) {
@@ -129,7 +125,7 @@ class Compiler {
   Status MakeJobs() {
     std::set<std::string> known, asked;
     for (const BackendRequest& request : options_.backends) {
-      const plugin::Plugin* compiler = FindPlugin(plugins_, request.name, true);
+      const plugin::Plugin* compiler = plugin::FindCompiler(plugins_, request.name);
       if (compiler == nullptr) {
         return Status(StatusCode::kInvalidArgument,
                       fmt::format("no compiler for backend '{}' was found", request.name));
@@ -139,9 +135,10 @@ class Compiler {
       for (const std::string& target : targets) {
         if (!Wanted(target)) continue;
         for (size_t group = 0; group < groups_.size(); ++group) {
+          if (!IsTakenBy(groups_[group], request.name)) continue;
           jobs_.push_back({group,
                            compiler,
-                           FindPlugin(plugins_, request.name, false),
+                           plugin::FindDriver(plugins_, request.name),
                            &request,
                            target,
                            {},
@@ -158,6 +155,11 @@ class Compiler {
                                 Join({known.begin(), known.end()})));
     }
     return OkStatus();
+  }
+
+  bool IsTakenBy(const Group& group, const std::string& backend) const {
+    const std::vector<std::string>& takers = regions_[group.regions.front()].backends;
+    return std::find(takers.begin(), takers.end(), backend) != takers.end();
   }
 
   // "host" is decided by what came out: its requirements are judged after compiling.
@@ -397,7 +399,9 @@ class Compiler {
 
   void NotTaken(size_t region, const std::string& reason, Compiled* out) const {
     const Region& refused = regions_[region];
-    const model::Node& node = refused.graph->nodes[refused.attention.nodes.back()];
+    const model::Node& node =
+        refused.graph
+            ->nodes[refused.attention ? refused.attention->nodes.back() : refused.nodes.front()];
     out->not_taken.push_back(
         {refused.graph->path, node.name.empty() ? node.Key() : node.name, node.op_type, reason});
   }
@@ -416,7 +420,8 @@ class Compiler {
     context.compiler = job.compiler->backend();
     context.compiler_version = job.compiler->version();
     context.weights = job.blob.weights;
-    if (context.weights == manifest::WeightsKind::kEmbedded) {
+    if (context.weights != manifest::WeightsKind::kNone &&
+        context.weights != manifest::WeightsKind::kInputs) {
       for (const manifest::BoundaryValue& input : partition.inputs) {
         if (input.content) context.weight_digests.push_back(*input.content);
       }

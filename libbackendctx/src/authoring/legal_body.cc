@@ -6,6 +6,7 @@
 #include <set>
 
 #include "authoring/body_runner.h"
+#include "authoring/make_region.h"
 #include "authoring/operator_cases.h"
 #include "base/bytes.h"
 #include "crypto/sha256.h"

@@ -5,6 +5,7 @@
 
 #include "authoring/compile.h"
 #include "authoring/legal_body.h"
+#include "authoring/offers.h"
 #include "authoring/regions.h"
 #include "authoring/write.h"
 #include "base/os/file.h"
@@ -16,6 +17,7 @@ namespace backendctx {
 namespace authoring {
 namespace {
 
+constexpr char kVariant[] = "default";
 constexpr uint64_t kMostEmbedded = (1ull << 31) - 1;
 
 // The file's name without what is behind its last dot.
@@ -73,7 +75,7 @@ Status AddLegalOperators(const model::FlatModel& flat, const PackOptions& option
                          std::vector<Region>* regions, PackReport* report) {
   if (options.legalize) {
     BCTX_ASSIGN_OR_RETURN(LegalOperators operators,
-                          LegalizeOperators(flat, *regions, "default", options.proof));
+                          LegalizeOperators(flat, *regions, kVariant, options.proof));
     std::move(operators.regions.begin(), operators.regions.end(), std::back_inserter(*regions));
     report->unrunnable = std::move(operators.unrunnable);
   }
@@ -114,13 +116,16 @@ Result<PackReport> PackWith(const std::vector<plugin::Plugin>& plugins, const st
                         model::FlatModel::Load(model, model::LoadLimits{}));
   BCTX_RETURN_IF_ERROR(flat.CheckPackable().InFile(model));
   if (options.embed) BCTX_RETURN_IF_ERROR(CheckEmbeddable(flat).InFile(model));
-  BCTX_ASSIGN_OR_RETURN(Regions regions, FindRegions(flat, "default"));
+  std::vector<std::string> left_out;
+  BCTX_ASSIGN_OR_RETURN(Regions regions,
+                        TakeRegions(flat, kVariant, plugins, options.backends, &left_out));
   BCTX_ASSIGN_OR_RETURN(Compiled compiled,
                         CompileRegions(flat, &regions.regions, plugins, options));
 
   const size_t candidates = regions.taken.size() + regions.not_taken.size();
   DropUncompiled(compiled, &regions);
   PackReport report;
+  report.left_out = std::move(left_out);
   report.taken = std::move(regions.taken);
   report.not_taken = std::move(regions.not_taken);
   report.not_taken.insert(report.not_taken.end(), compiled.not_taken.begin(),

@@ -36,26 +36,50 @@ std::string ArchitectureOf(const plugin::Blob& blob) {
 
 Prover::Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region,
                const std::string& body)
-    : tools_(tools), partition_(region.partition) {
+    : tools_(tools), partition_(region.partition), shown_(partition) {
   // What becomes of a reason: it is signed, so it is a fixed sentence without clocks and paths.
   if (!CanRunBodies(tools)) {
     not_run_ = "no ONNX Runtime library to run the body with";
-  } else if (const Status made = MakeRequest(partition, region); !made.ok()) {
+  } else if (const Status made = MakeRequest(partition, region, body); !made.ok()) {
     not_run_ = "no inputs could be drawn for the body";
   } else {
     RunTheBody(body);
   }
 }
 
-Status Prover::MakeRequest(const PartitionForPlugin& partition, const Region& region) {
+Status Prover::MakeRequest(const PartitionForPlugin& partition, const Region& region,
+                           const std::string& body) {
   proof::Request request;
-  BCTX_ASSIGN_OR_RETURN(request.cases, MakeCases(partition, region));
   for (size_t i = 0; i < partition.partition().output_count; ++i) {
     request.output_types.push_back(partition.partition().outputs[i].element_type);
+  }
+  if (region.attention) {
+    BCTX_ASSIGN_OR_RETURN(request.cases, MakeCases(partition, region));
+  } else {
+    BCTX_ASSIGN_OR_RETURN(request.cases, MakeGeneralCases(partition, region));
+    BCTX_RETURN_IF_ERROR(KeepWhatRuns(body, &request));
   }
   request_ = base::AsText(proof::Encode(request));
   cases_ = crypto::Sha256(base::AsBytes(request_));
   return OkStatus();
+}
+
+// Of cases that were drawn without knowing what the numbers mean, those that the body takes. Where
+// it takes none because ONNX Runtime does not run it at all, all stay, and that comes out later.
+Status Prover::KeepWhatRuns(const std::string& body, proof::Request* request) const {
+  proof::Request one = *request;
+  one.cases.clear();
+  if (!RunBody(tools_, body, one)) return OkStatus();
+  std::vector<std::vector<proof::Tensor>> kept;
+  for (std::vector<proof::Tensor>& tensors : request->cases) {
+    one.cases = {tensors};
+    const Result<std::string> ran = RunBody(tools_, body, one);
+    if (ran) kept.push_back(std::move(tensors));
+    if (!ran && ran.error().code() != StatusCode::kInternal) return ran.status();
+  }
+  request->cases = std::move(kept);
+  if (!request->cases.empty()) return OkStatus();
+  return Status(StatusCode::kInvalidArgument, "the body takes none of the inputs that were drawn");
 }
 
 void Prover::RunTheBody(const std::string& body) {
@@ -93,6 +117,28 @@ Result<std::vector<std::string>> Prover::Command(const plugin::Blob& blob,
   return std::vector<std::string>{emulator->second, runner};
 }
 
+// Where the runtime's driver would find them in a package, the proof's finds them in a file of
+// their own.
+Status Prover::BindWeights(const plugin::Blob& blob, proof::Request* request) const {
+  if (blob.weights != manifest::WeightsKind::kRefit &&
+      blob.weights != manifest::WeightsKind::kOffset) {
+    return OkStatus();
+  }
+  const bctx_partition& partition = shown_.partition();
+  for (size_t i = 0; i < partition.weight_count; ++i) {
+    request->weights.emplace_back(partition.weights[i].offset, partition.weights[i].size);
+  }
+  if (request->weights.empty()) return OkStatus();
+  const char* path = nullptr;
+  bctx_error error{};
+  error.struct_size = sizeof(error);
+  if (partition.weight_file(&partition, &path, &error) != BCTX_OK) {
+    return Status(StatusCode::kIo, error.message);
+  }
+  request->weight_file = path;
+  return OkStatus();
+}
+
 Result<Verdicts> Prover::Prove(const plugin::Blob& blob, const plugin::Plugin* driver) const {
   Verdicts verdicts;
   verdicts.proof.reason = not_run_;
@@ -110,6 +156,7 @@ Result<Verdicts> Prover::Prove(const plugin::Blob& blob, const plugin::Plugin* d
     request.options.emplace_back(option.key, option.value);
   }
   request.threads = 2;
+  BCTX_RETURN_IF_ERROR(BindWeights(blob, &request));
   Result<std::string> answer = RunProgram(*command, request, tools_.temporary_folder);
   if (!answer && answer.status().code() != StatusCode::kInternal) return answer.status();
   Result<proof::Response> found = answer ? Decode(*answer) : answer.status();

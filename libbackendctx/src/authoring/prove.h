@@ -12,6 +12,7 @@
 #include "backendctx/pack.h"
 #include "backendctx/selection.h"
 #include "plugin/plugin.h"
+#include "proof/proof_file.h"
 
 namespace backendctx::authoring {
 
@@ -24,8 +25,8 @@ struct Verdicts {
 // The cases of one region: made once, run for every target. The body's answers are kept.
 class Prover {
  public:
-  // Never fails: without what it takes, every proof is "not-run" with the reason. `body` is the
-  // model that the front's function will run.
+  // The partition must outlive it. Never fails: without what it takes, every proof is "not-run"
+  // with the reason. `body` is the model that the front's function will run.
   Prover(const ProofTools& tools, const PartitionForPlugin& partition, const Region& region,
          const std::string& body);
 
@@ -38,13 +39,17 @@ class Prover {
   Result<Verdicts> Prove(const plugin::Blob& blob, const plugin::Plugin* driver) const;
 
  private:
-  Status MakeRequest(const PartitionForPlugin& partition, const Region& region);
+  Status MakeRequest(const PartitionForPlugin& partition, const Region& region,
+                     const std::string& body);
+  Status KeepWhatRuns(const std::string& body, proof::Request* request) const;
   void RunTheBody(const std::string& body);
+  Status BindWeights(const plugin::Blob& blob, proof::Request* request) const;
   Result<std::vector<std::string>> Command(const plugin::Blob& blob,
                                            const plugin::Plugin* driver) const;
 
   ProofTools tools_;
   manifest::Partition partition_;
+  const PartitionForPlugin& shown_;
   std::string not_run_;  // why no case could be made or answered
   std::string refused_;
   Status status_;

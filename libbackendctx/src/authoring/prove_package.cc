@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 #include "authoring/legal_body.h"
 #include "authoring/prove.h"
@@ -16,14 +17,6 @@
 namespace backendctx {
 namespace authoring {
 namespace {
-
-const plugin::Plugin* FindDriver(const std::vector<plugin::Plugin>& plugins,
-                                 const std::string& backend) {
-  for (const plugin::Plugin& plugin : plugins) {
-    if (plugin.backend() == backend && plugin.runs()) return &plugin;
-  }
-  return nullptr;
-}
 
 class PackageProver {
  public:
@@ -77,14 +70,41 @@ class PackageProver {
       for (Region& region : regions.regions) {
         const manifest::Partition* partition = Counterpart(region.partition, variant.name);
         if (partition == nullptr) continue;
-        BCTX_RETURN_IF_ERROR(TakeBody(*partition, &region));
-        BCTX_ASSIGN_OR_RETURN(auto made, PartitionForPlugin::Make(*flats_.back(), region,
-                                                                  options_.proof.temporary_folder));
-        BCTX_ASSIGN_OR_RETURN(const std::string body, BodyModelOf(*flats_.back(), region));
-        auto prover = std::make_unique<Prover>(options_.proof, *made, region, body);
-        found_[partition->id] = {std::move(made), std::move(prover)};
+        BCTX_RETURN_IF_ERROR(AddProver(*partition, &region));
+      }
+      for (const manifest::Partition& partition : manifest_.partitions) {
+        if (partition.variant != variant.name || found_.contains(partition.id)) continue;
+        BCTX_ASSIGN_OR_RETURN(Region region, AsRegion(partition));
+        BCTX_RETURN_IF_ERROR(AddProver(partition, &region));
       }
     }
+    return OkStatus();
+  }
+
+  // What a backend offered to take: the nodes that the manifest names.
+  Result<Region> AsRegion(const manifest::Partition& partition) const {
+    Region region;
+    for (const model::GraphView* graph : model::AllGraphs(flats_.back()->view())) {
+      if (graph->path == partition.graph_path) region.graph = graph;
+    }
+    if (region.graph == nullptr) {
+      return Status(StatusCode::kMalformed, fmt::format("partition {}: there is no graph '{}'",
+                                                        partition.id, partition.graph_path));
+    }
+    const std::set<std::string> keys(partition.nodes.begin(), partition.nodes.end());
+    for (size_t i = 0; i < region.graph->nodes.size(); ++i) {
+      if (keys.contains(region.graph->nodes[i].Key())) region.nodes.push_back(i);
+    }
+    return region;
+  }
+
+  Status AddProver(const manifest::Partition& partition, Region* region) {
+    BCTX_RETURN_IF_ERROR(TakeBody(partition, region));
+    BCTX_ASSIGN_OR_RETURN(auto made, PartitionForPlugin::Make(*flats_.back(), *region,
+                                                              options_.proof.temporary_folder));
+    BCTX_ASSIGN_OR_RETURN(const std::string body, BodyModelOf(*flats_.back(), *region));
+    auto prover = std::make_unique<Prover>(options_.proof, *made, *region, body);
+    found_[partition.id] = {std::move(made), std::move(prover)};
     return OkStatus();
   }
 
@@ -114,8 +134,8 @@ class PackageProver {
     if (context.proof.passed && !options_.prove_again) return verdicts;
     const auto found = found_.find(context.partition);
     if (found == found_.end()) {
-      verdicts.proof.reason = "this version does not recognise the partition";
-      return verdicts;
+      return Status(StatusCode::kMalformed, fmt::format("context {}: there is no partition '{}'",
+                                                        context.id, context.partition));
     }
     // Equal layers share code, and so its verdict.
     const std::string key = context.blob.Hex() + ' ' + context.entry;
@@ -125,9 +145,9 @@ class PackageProver {
     blob.entry = context.entry;
     blob.requirements = context.requirements;
     blob.options = context.options;
-    blob.weights = context.weights;
-    BCTX_ASSIGN_OR_RETURN(verdicts,
-                          found->second.prover->Prove(blob, FindDriver(plugins_, context.backend)));
+    blob.weights = context.weights;  // its label is among the requirements
+    BCTX_ASSIGN_OR_RETURN(
+        verdicts, found->second.prover->Prove(blob, plugin::FindDriver(plugins_, context.backend)));
     verdicts_.emplace(key, verdicts);
     return verdicts;
   }

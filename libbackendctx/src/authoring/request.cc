@@ -7,11 +7,11 @@
 #include "base/os/file.h"
 #include "fmt/format.h"
 #include "package/state.h"
+#include "package/weight_table.h"
 
 namespace backendctx::authoring {
 namespace {
 
-constexpr uint64_t kWeightAlignment = 64;
 constexpr char kWeightFile[] = "weights";
 
 bctx_code Fail(bctx_error* error, const char* message) {
@@ -40,7 +40,7 @@ Result<std::unique_ptr<PartitionForPlugin>> PartitionForPlugin::Make(
   made->FillValues(made->source_.inputs, &made->input_dims_, &made->inputs_);
   made->FillValues(made->source_.outputs, &made->output_dims_, &made->outputs_);
   BCTX_ASSIGN_OR_RETURN(made->constants_, ConstantsOf(flat, region));
-  BCTX_RETURN_IF_ERROR(made->FillAttention(region.attention));
+  if (region.attention) BCTX_RETURN_IF_ERROR(made->FillAttention(*region.attention));
   made->FillWeights();
   made->MakeGraph(flat, region);
   bctx_partition& partition = made->partition_;
@@ -49,7 +49,7 @@ Result<std::unique_ptr<PartitionForPlugin>> PartitionForPlugin::Make(
   partition.input_count = made->inputs_.size();
   partition.outputs = made->outputs_.data();
   partition.output_count = made->outputs_.size();
-  partition.attention = &made->attention_;
+  partition.attention = region.attention ? &made->attention_ : nullptr;
   partition.graph = &made->graph_->graph();
   partition.constant = &GiveConstant;
   partition.weights = made->weights_.data();
@@ -122,18 +122,15 @@ Status PartitionForPlugin::FillAttention(const patterns::Attention& from) {
 }
 
 void PartitionForPlugin::FillWeights() {
-  std::map<Digest, uint64_t> places;
-  uint64_t end = 0;
+  std::map<Digest, uint64_t> sizes;
   for (size_t i = 0; i < source_.inputs.size(); ++i) {
-    const manifest::BoundaryValue& input = source_.inputs[i];
-    if (input.role != manifest::ValueRole::kWeight || !input.content) continue;
-    bctx_weight weight{i, 0, constants_[i].size(), {}};
-    std::copy(input.content->bytes.begin(), input.content->bytes.end(), weight.digest);
-    const auto [place, is_new] = places.emplace(*input.content, end);
-    weight.offset = place->second;
+    if (source_.inputs[i].content) sizes[*source_.inputs[i].content] = constants_[i].size();
+  }
+  for (const package::WeightPlace& place :
+       package::WeightTable(source_, [&sizes](const Digest& digest) { return sizes[digest]; })) {
+    bctx_weight weight{place.input, place.offset, place.size, {}};
+    std::copy(place.digest.bytes.begin(), place.digest.bytes.end(), weight.digest);
     weights_.push_back(weight);
-    if (!is_new) continue;
-    end += (weight.size + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
   }
 }
 

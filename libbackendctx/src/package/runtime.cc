@@ -8,14 +8,17 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string_view>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/bytes.h"
 #include "fmt/format.h"
 #include "package/state.h"
+#include "package/weight_table.h"
 
 namespace backendctx {
 namespace package {
@@ -100,37 +103,73 @@ Policy WithScopes(Policy policy, const manifest::Manifest& manifest) {
   return policy;
 }
 
-const plugin::Plugin* FindDriver(const std::vector<plugin::Plugin>& drivers,
-                                 const std::string& backend) {
-  for (const plugin::Plugin& driver : drivers) {
-    if (driver.runs() && driver.backend() == backend) return &driver;
+// The context's options, and what the user of the session sets of those that the driver takes.
+std::vector<manifest::KeyValue> OptionsOf(const manifest::Context& context, const Policy& policy) {
+  std::vector<manifest::KeyValue> options = context.options;
+  const auto set = policy.load_options.find(context.backend);
+  if (set == policy.load_options.end()) return options;
+  for (const auto& [key, value] : set->second) {
+    const auto same = std::find_if(options.begin(), options.end(),
+                                   [&key = key](const auto& option) { return option.key == key; });
+    if (same != options.end()) {
+      same->value = value;
+    } else {
+      options.push_back({key, value});
+    }
   }
-  return nullptr;
+  std::sort(options.begin(), options.end(),
+            [](const auto& a, const auto& b) { return a.key < b.key; });
+  return options;
 }
 
-std::string MemoKey(const manifest::Context& context, const plugin::Plugin& driver) {
+// What makes two kernels the same one. Code that gets its weights when it is loaded is bound to the
+// container that they came from.
+std::string MemoKey(const Package& package, const manifest::Context& context,
+                    const plugin::Plugin& driver, const std::vector<manifest::KeyValue>& options) {
   std::string key =
       context.blob.Hex() + '\n' + driver.path() + '\n' + driver.version() + '\n' + context.entry;
-  for (const manifest::KeyValue& option : context.options) {
-    key += '\n' + option.key + '=' + option.value;
+  for (const manifest::KeyValue& option : options) key += '\n' + option.key + '=' + option.value;
+  if (context.weights == manifest::WeightsKind::kOffset ||
+      context.weights == manifest::WeightsKind::kRefit) {
+    key += '\n' + package.container_path() + '\n' + package.state().reader->index_digest().Hex() +
+           '\n' + context.partition;
   }
   return key;
 }
 
-// Kernels live as long as the process: sessions come and go, code stays mapped once.
-Result<plugin::Kernel> LoadOnce(const manifest::Context& context, const plugin::Plugin& driver,
-                                const std::string& blob) {
+// Kernels live as long as the process: sessions come and go, code stays mapped once. So does what
+// they are made of.
+struct Kept {
+  std::unique_ptr<std::pair<std::string, BoundWeights>> blob_and_weights;
+  Package package;  // holds the container open
+  plugin::Kernel kernel;
+};
+
+Result<plugin::Kernel> LoadOnce(const Package& package, const manifest::Context& context,
+                                const plugin::Plugin& driver, const Policy& policy) {
   static std::mutex mutex;
-  static auto* kernels = new std::map<std::string, plugin::Kernel>;  // outlives static destructors
+  static auto* kernels = new std::map<std::string, Kept>;  // outlives static destructors
+  const std::vector<manifest::KeyValue> options = OptionsOf(context, policy);
+  // Compared with its digest before anything is looked up by it.
+  BCTX_ASSIGN_OR_RETURN(std::string blob, package.ContextBytes(context.id));
   const std::lock_guard<std::mutex> lock(mutex);
-  const std::string key = MemoKey(context, driver);
-  if (const auto known = kernels->find(key); known != kernels->end()) return known->second;
+  const std::string key = MemoKey(package, context, driver, options);
+  if (const auto known = kernels->find(key); known != kernels->end()) return known->second.kernel;
+  const manifest::Partition& partition = *package.manifest().FindPartition(context.partition);
+  BCTX_ASSIGN_OR_RETURN(BoundWeights weights, BindWeights(package, context, partition));
+  auto kept =
+      std::make_unique<std::pair<std::string, BoundWeights>>(std::move(blob), std::move(weights));
   plugin::LoadRequest request;
-  request.private_blob = base::AsBytes(blob);
+  request.private_blob = base::AsBytes(kept->first);
   request.entry = context.entry;
-  request.options = context.options;
+  request.options = options;
+  request.weights = kept->second.weights;
+  request.weight_file = kept->second.file;
+  request.threads = std::max(1u, std::thread::hardware_concurrency());
+  request.inputs = partition.inputs.size();
+  request.outputs = partition.outputs.size();
   BCTX_ASSIGN_OR_RETURN(plugin::Kernel kernel, plugin::Kernel::Load(driver, request));
-  kernels->emplace(key, kernel);
+  kernels->emplace(key, Kept{std::move(kept), package, kernel});
   return kernel;
 }
 
@@ -142,14 +181,14 @@ bool FallsBack(StatusCode code) {
 }
 
 // Loads what `decisions` chose; a context that its driver refuses is added to `refused`.
-Status LoadChosen(const Package& package, const std::vector<plugin::Plugin>& drivers,
-                  Selection* selection, Refusals* refused) {
+Status LoadChosen(const Package& package, const Policy& policy,
+                  const std::vector<plugin::Plugin>& drivers, Selection* selection,
+                  Refusals* refused) {
   for (const Decision& decision : selection->decisions) {
     if (decision.outcome != Outcome::kChosen) continue;
     const manifest::Context* context = package.manifest().FindContext(decision.context);
-    const plugin::Plugin* driver = FindDriver(drivers, context->backend);
-    BCTX_ASSIGN_OR_RETURN(const std::string blob, package.ContextBytes(context->id));
-    Result<plugin::Kernel> kernel = LoadOnce(*context, *driver, blob);
+    const plugin::Plugin* driver = plugin::FindDriver(drivers, context->backend);
+    Result<plugin::Kernel> kernel = LoadOnce(package, *context, *driver, policy);
     if (kernel) {
       selection->loaded.push_back({context, package.manifest().FindPartition(context->partition),
                                    std::move(kernel).value()});
@@ -175,9 +214,11 @@ Result<Selection> SelectAndLoad(const Package& package, const HostProfile& profi
   while (true) {
     const size_t before = refused.size();
     Selection selection;
-    selection.decisions = backendctx::Decide(Candidates(package, backends, refused), profile,
-                                             WithScopes(policy, package.manifest()));
-    BCTX_RETURN_IF_ERROR(LoadChosen(package, drivers, &selection, &refused));
+    std::vector<Candidate> candidates = Candidates(package, backends, refused);
+    AskVendors(drivers, &candidates);
+    selection.decisions =
+        backendctx::Decide(candidates, profile, WithScopes(policy, package.manifest()));
+    BCTX_RETURN_IF_ERROR(LoadChosen(package, policy, drivers, &selection, &refused));
     if (refused.size() == before) return selection;
   }
 }

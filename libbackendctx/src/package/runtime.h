@@ -17,6 +17,14 @@
 
 namespace backendctx::package {
 
+// Adds what the drivers of the package's backends know of this machine; the words of those that
+// failed.
+BCTX_API std::vector<std::string> AddFacts(const Package& package,
+                                           const std::vector<plugin::Plugin>& drivers,
+                                           HostProfile* profile);
+// Has the vendors' plug-ins judge their own labels.
+void AskVendors(const std::vector<plugin::Plugin>& drivers, std::vector<Candidate>* candidates);
+
 struct LoadedContext {
   const manifest::Context* context = nullptr;  // of the package, which must outlive it
   const manifest::Partition* partition = nullptr;

@@ -56,11 +56,12 @@ Result<std::string> Text(const char* text, const char* member) {
 Result<manifest::Requirement> CopyRequirement(const bctx_requirement& from) {
   manifest::Requirement requirement;
   BCTX_ASSIGN_OR_RETURN(requirement.key, Text(from.key, "requirement key"));
-  if (from.predicate < BCTX_EQUALS || from.predicate > BCTX_AT_LEAST) {
+  if (from.predicate < BCTX_EQUALS || from.predicate > BCTX_MULTIPLE_OF) {
     return Broken(
         fmt::format("requirement {}: predicate {} is none", requirement.key, from.predicate));
   }
   requirement.predicate = static_cast<uint32_t>(from.predicate);
+  requirement.preferred = from.preferred != 0;
   BCTX_RETURN_IF_ERROR(CheckCount(from.values, from.value_count, "requirement values"));
   for (size_t i = 0; i < from.value_count; ++i) {
     BCTX_ASSIGN_OR_RETURN(std::string value, Text(from.values[i], "requirement value"));
@@ -84,7 +85,7 @@ Result<std::vector<manifest::KeyValue>> CopyOptions(const bctx_key_value* from, 
   return options;
 }
 
-Result<Blob> Copy(const bctx_blob& from) {
+Result<Blob> Copy(const bctx_blob& from, const std::string& backend) {
   if (from.bytes.size == 0 || from.bytes.size > kMaxBlob) {
     return Broken(fmt::format("blob: found {} bytes, expected 1 to {}", from.bytes.size, kMaxBlob));
   }
@@ -104,7 +105,12 @@ Result<Blob> Copy(const bctx_blob& from) {
   }
   blob.weights = static_cast<manifest::WeightsKind>(from.weights);
   if (from.label != nullptr) {
-    BCTX_ASSIGN_OR_RETURN(blob.label, Text(from.label, "label"));
+    BCTX_ASSIGN_OR_RETURN(const std::string label, Text(from.label, "label"));
+    manifest::Requirement requirement;
+    requirement.key = "vendor." + backend;
+    requirement.predicate = static_cast<uint32_t>(manifest::Predicate::kVendorString);
+    requirement.values = {label};
+    blob.requirements.push_back(std::move(requirement));
   }
   if (from.note != nullptr) {
     BCTX_ASSIGN_OR_RETURN(blob.note, Text(from.note, "note"));
@@ -126,7 +132,7 @@ Result<Blob> Compile(const Plugin& plugin, const bctx_compile_request& request) 
     return table.compile(&request, &held.blob, error);
   }));
   held.is_made = true;
-  Result<Blob> blob = Copy(held.blob);
+  Result<Blob> blob = Copy(held.blob, plugin.backend());
   if (!blob) return blob.status().WithContext(plugin.backend() + ": compile");
   return blob;
 }

@@ -99,4 +99,18 @@ Found FindPlugins(const std::vector<std::string>& folders, const std::vector<std
   return found;
 }
 
+const Plugin* FindCompiler(const std::vector<Plugin>& plugins, const std::string& backend) {
+  for (const Plugin& plugin : plugins) {
+    if (plugin.compiles() && plugin.backend() == backend) return &plugin;
+  }
+  return nullptr;
+}
+
+const Plugin* FindDriver(const std::vector<Plugin>& plugins, const std::string& backend) {
+  for (const Plugin& plugin : plugins) {
+    if (plugin.runs() && plugin.backend() == backend) return &plugin;
+  }
+  return nullptr;
+}
+
 }  // namespace backendctx::plugin

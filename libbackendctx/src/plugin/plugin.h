@@ -29,7 +29,7 @@ class Plugin {
   static Result<Plugin> FromTable(const bctx_plugin* table);
 
   // Members behind the plug-in's struct_size are null.
-  const bctx_plugin& table() const;
+  BCTX_API const bctx_plugin& table() const;
   BCTX_API const std::string& backend() const;
   const std::string& version() const;
   BCTX_API const std::string& path() const;  // "" for a table
@@ -52,6 +52,10 @@ enum class Purpose { kAny, kRun };
 // The plug-ins in `folders`, sorted by name, then `files`. A folder that is not there has none.
 BCTX_API Found FindPlugins(const std::vector<std::string>& folders,
                            const std::vector<std::string>& files, Purpose purpose = Purpose::kAny);
+
+// The first that compiles for, or runs blobs of, a backend; null: none does.
+const Plugin* FindCompiler(const std::vector<Plugin>& plugins, const std::string& backend);
+BCTX_API const Plugin* FindDriver(const std::vector<Plugin>& plugins, const std::string& backend);
 
 // What a backend says that it can take of a graph.
 struct Claim {
@@ -79,10 +83,10 @@ Result<Judgement> JudgeLabel(const Plugin& plugin, const std::string& label);
 
 struct Blob {
   std::string bytes, entry;
-  std::vector<manifest::Requirement> requirements;
+  std::vector<manifest::Requirement> requirements;  // the label is one of them
   std::vector<manifest::KeyValue> options;
   manifest::WeightsKind weights = manifest::WeightsKind::kNone;
-  std::string label, note;  // empty: none
+  std::string note;  // empty: none
 };
 // What the plug-in promised is checked: sizes, counts, strings. Unimplemented: this backend or
 // target does not take the partition.

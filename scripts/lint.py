@@ -8,6 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "layering"))
 import layering  # noqa: E402
+import one_source  # noqa: E402
 
 MAX_LINES, MAX_COLUMNS = 500, 100
 CODE = {".cc", ".h", ".c"}
@@ -42,8 +43,20 @@ def complaints(path):
             yield done.stderr.strip()
 
 
+def compiled_as_one():
+    """{folder: {file: text}} of what the sanitizer build compiles so."""
+    folders = {}
+    for path in sources():
+        folder = path.parent.relative_to(ROOT)
+        if path.suffix == ".cc" and (folder.parts[:2] == ("libbackendctx", "src") or folder.parts[:1] == ("tests",)):
+            folders.setdefault(folder, {})[path.name] = path.read_text(encoding="utf-8")
+    folders.pop(pathlib.Path("tests/cpu_attention"), None)  # all but two need the compiler, which it leaves out
+    return folders
+
+
 def main():
     found = [line for path in sources() for line in complaints(path)]
+    found += one_source.clashes(compiled_as_one())
     found += layering.violations(ROOT)
     for line in found:
         print(f"lint: {line}", file=sys.stderr)

@@ -9,6 +9,7 @@ counts as one failed case. A case is skipped by printing "SKIPPED: reason"; the 
 The last line is `N passed, N failed, N skipped`.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -44,13 +45,11 @@ def listed_tests(build):
     return tests
 
 
-def print_indented(text, stream=sys.stdout):
-    for line in text.splitlines():
-        if line.strip():
-            print("    " + line, file=stream)
+def indented(text):
+    return ["    " + line for line in text.splitlines() if line.strip()]
 
 
-def read_catch(path, skips):
+def read_catch(path, skips, lines):
     """Cases of a Catch2 XML report; raises when it is not complete."""
     totals = Totals()
     for case in ElementTree.parse(path).getroot().iter("TestCase"):
@@ -58,16 +57,16 @@ def read_catch(path, skips):
         result = case.find("OverallResult")
         if result is None or result.get("success") != "true":
             totals.failed += 1
-            print(f"    failed: {title}")
+            lines.append(f"    failed: {title}")
             for expression in case.iter("Expression"):
                 if expression.get("success") != "true":
                     original = (expression.findtext("Original") or "").strip()
                     expanded = (expression.findtext("Expanded") or "").strip()
-                    print(f"      {expression.get('filename')}:{expression.get('line')}: {original}")
-                    print(f"        with: {expanded[:400]}")
+                    lines.append(f"      {expression.get('filename')}:{expression.get('line')}: {original}")
+                    lines.append(f"        with: {expanded[:400]}")
             for kind in ("Exception", "Failure", "FatalErrorCondition", "Info"):
                 for entry in case.iter(kind):
-                    print(f"      {kind.lower()}: {(entry.text or '').strip()[:400]}")
+                    lines.append(f"      {kind.lower()}: {(entry.text or '').strip()[:400]}")
             continue
         warnings = [(w.text or "").strip() for w in case.iter("Warning")]
         reasons = [w[len("SKIPPED: "):] for w in warnings if w.startswith("SKIPPED: ")]
@@ -79,13 +78,13 @@ def read_catch(path, skips):
     return totals
 
 
-def read_lines(path, skips):
+def read_lines(path, skips, lines):
     """Cases of a Python program: passed|failed|skipped <tab> title <tab> reason, then `end`."""
     totals = Totals()
-    lines = path.read_text().splitlines()
-    if not lines or lines[-1] != "end":
+    cases = path.read_text().splitlines()
+    if not cases or cases[-1] != "end":
         raise ValueError("the report is cut off")
-    for line in lines[:-1]:
+    for line in cases[:-1]:
         outcome, title, reason = line.split("\t")
         if outcome == "passed":
             totals.passed += 1
@@ -94,11 +93,12 @@ def read_lines(path, skips):
             skips.append((title, reason))
         else:
             totals.failed += 1
-            print(f"    failed: {title}")
+            lines.append(f"    failed: {title}")
     return totals
 
 
-def run_program(test, results, skips):
+def run_program(test, results):
+    """(totals, skipped cases with their reasons, lines to print)."""
     name, command, labels, environment, folder = test
     report = results / f"{name}.report"
     report.unlink(missing_ok=True)
@@ -107,43 +107,53 @@ def run_program(test, results, skips):
     arguments = command if python else command + ["-r", "xml", "-o", str(report)]
     start = time.monotonic()
     limit = TIMEOUT * (8 if os.environ.get("BCTX_TEST_LONG") else 1)
-    totals = Totals()
+    totals, skips, lines = Totals(), [], []
     try:
         if not command:
             raise ValueError("the program was not built")
         done = subprocess.run(arguments, cwd=folder, env=variables, capture_output=True, text=True,
                               errors="replace", timeout=limit)
         output, code = done.stdout + done.stderr, done.returncode
-        totals = (read_lines if python else read_catch)(report, skips)
+        totals = (read_lines if python else read_catch)(report, skips, lines)
         if code != 0 and totals.failed == 0:
             raise ValueError(f"exit code {code}")
         if totals.passed + totals.failed + totals.skipped == 0:
             raise ValueError("it has no test case")
     except subprocess.TimeoutExpired as error:
         output, totals.failed = (error.stdout or b"").decode(errors="replace"), totals.failed + 1
-        print(f"    failed: {name} did not end within {limit} s")
+        lines.append(f"    failed: {name} did not end within {limit} s")
     except (OSError, ValueError, ElementTree.ParseError) as error:
         totals.failed += 1
         if not isinstance(error, ElementTree.ParseError) and "output" not in locals():
             output = ""
         reason = error if not isinstance(error, ElementTree.ParseError) else f"it died, exit code {code}"
-        print(f"    failed: {name}: {reason}")
+        lines.append(f"    failed: {name}: {reason}")
     if totals.failed or not python:
-        print_indented(output[-6000:])
+        lines += indented(output[-6000:])
     seconds = time.monotonic() - start
-    print(f"  {name:28s} {totals.passed:5d} passed, {totals.failed} failed, {totals.skipped} skipped"
-          f"  {seconds:6.1f} s", flush=True)
-    return totals
+    lines.append(f"  {name:28s} {totals.passed:5d} passed, {totals.failed} failed, {totals.skipped} skipped"
+                 f"  {seconds:6.1f} s")
+    return totals, skips, lines
 
 
-def run_all(title, tests, build, skips):
+def run_all(title, tests, build, skips, at_once=1):
     print(f"{title}: {len(tests)} programs", flush=True)
     results = build.resolve() / "test-reports"
     results.mkdir(exist_ok=True)
     totals = Totals()
-    for test in tests:
-        totals.add(run_program(test, results, skips))
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        running = [pool.submit(run_program, test, results) for test in tests]
+        for done in concurrent.futures.as_completed(running) if at_once > 1 else running:
+            counts, skipped, lines = done.result()
+            totals.add(counts)
+            skips += skipped
+            print("\n".join(lines), flush=True)
     return totals
+
+
+def largest_first(tests):
+    """What runs longest begins first, as far as sizes of programs tell: what links most, tests most."""
+    return sorted(tests, key=lambda test: -os.path.getsize(test[1][0]) if test[1] else 0)
 
 
 def sanitized_tests(build):
@@ -172,7 +182,9 @@ def main():
     if options.sanitized and not options.names:
         try:
             hostile = sanitized_tests(options.sanitized)
-            totals.add(run_all("address and undefined behaviour sanitizers", hostile, options.sanitized, skips))
+            # They time nothing and share no file, so each processor may have one.
+            totals.add(run_all("address and undefined behaviour sanitizers", largest_first(hostile),
+                               options.sanitized, skips, at_once=os.cpu_count() or 1))
         except subprocess.CalledProcessError:
             totals.failed += 1
             print("  failed: the build under the sanitizers")

@@ -1,4 +1,4 @@
-"""The front door: usage errors, and a test runner that cannot lose a failure."""
+"""The front door: usage errors, a test runner that cannot lose a failure, and what only lint sees."""
 import contextlib
 import io
 import pathlib
@@ -10,6 +10,7 @@ import bctx
 import cases
 
 sys.path.insert(0, str(bctx.SOURCE / "scripts"))
+import one_source  # noqa: E402
 import run_tests  # noqa: E402
 
 CATCH = """<?xml version="1.0" encoding="UTF-8"?>
@@ -41,12 +42,12 @@ class FrontDoor(unittest.TestCase):
 
 class Runner(unittest.TestCase):
     def read(self, function, text):
-        skips = []
-        with bctx.folder() as place, contextlib.redirect_stdout(io.StringIO()) as said:
+        skips, lines = [], []
+        with bctx.folder() as place:
             report = pathlib.Path(place) / "report"
             report.write_text(text)
-            totals = function(report, skips)
-        return (totals.passed, totals.failed, totals.skipped), skips, said.getvalue()
+            totals = function(report, skips, lines)
+        return (totals.passed, totals.failed, totals.skipped), skips, "\n".join(lines)
 
     def test_cases_of_a_native_program_are_counted_and_failures_told(self):
         counts, skips, said = self.read(run_tests.read_catch, CATCH)
@@ -64,8 +65,9 @@ class Runner(unittest.TestCase):
         self.assertEqual((counts, skips), ((1, 1, 1), [("c", "no")]))
 
     def program(self, command):
-        with bctx.folder() as place, contextlib.redirect_stdout(io.StringIO()):
-            totals = run_tests.run_program(("x", command, ["python"], {}, str(place)), place, [])
+        with bctx.folder() as place:
+            totals, _, lines = run_tests.run_program(("x", command, ["python"], {}, str(place)), place)
+        self.assertIn(f"{totals.passed} passed, {totals.failed} failed", lines[-1])
         return totals.passed, totals.failed, totals.skipped
 
     def test_a_program_that_dies_without_a_report_fails(self):
@@ -80,6 +82,43 @@ class Runner(unittest.TestCase):
 
     def test_a_program_without_cases_fails(self):
         self.assertEqual(self.program(["sh", "-c", 'echo end > "$BCTX_TEST_REPORT"']), (0, 1, 0))
+
+    def test_programs_that_run_at_once_are_all_counted_and_told_one_by_one(self):
+        report = 'printf "passed\ta\t\nskipped\tb\tno %s\nend\n" > "$BCTX_TEST_REPORT"; exit %d'
+        with bctx.folder() as place, contextlib.redirect_stdout(io.StringIO()) as said:
+            tests = [(f"x{i}", ["sh", "-c", report % (f"x{i}", i == 2)], ["python"], {}, str(place)) for i in range(5)]
+            skips = []
+            totals = run_tests.run_all("some", tests, pathlib.Path(place), skips, at_once=3)
+        self.assertEqual((totals.passed, totals.failed, totals.skipped), (5, 1, 5))
+        self.assertEqual(sorted(reason for _, reason in skips), [f"no x{i}" for i in range(5)])
+        lines = said.getvalue().splitlines()
+        failed = next(i for i, line in enumerate(lines) if "failed: x2: exit code 1" in line)
+        self.assertTrue(lines[failed + 1].startswith("  x2 "), lines)
+
+
+class OneSource(unittest.TestCase):
+    def clashes(self, *texts):
+        files = {f"{i}.cc": f"namespace {{\n\n{text}\n\n}}  // namespace\n" for i, text in enumerate(texts)}
+        return list(one_source.clashes({"folder": files}))
+
+    def test_two_definitions_of_one_name_clash(self):
+        for text in ("constexpr int kMost = 3;", "struct Scope {\n  int x;\n};", "enum Input { kA };",
+                     "const char* Name(int a) {\n  return 0;\n}",
+                     "Result<std::map<int, int>> Long(const std::string& name,\n                     int b) {\n}"):
+            found = self.clashes(text, text)
+            self.assertEqual(len(found), 1, text)
+            self.assertIn("folder/1.cc: ", found[0])
+        self.assertEqual(len(self.clashes("struct Scope {};", "int Scope(int a) {\n}")), 1)
+        self.assertEqual(len(self.clashes("using List = int;", "using List = long;")), 1)
+
+    def test_what_may_stand_side_by_side(self):
+        for one, other in (("int Size(int a) {\n}", "int Size(const Text& a) {\n}"), ("using std::map;",) * 2,
+                           ("using List = int;",) * 2, ("struct Ahead;",) * 2, ("int kA = 1;", "int kB = 1;")):
+            self.assertEqual(self.clashes(one, other), [], one)
+        inside = "void Run() {\n  const int local = 3;\n}"
+        self.assertEqual(len(self.clashes(inside, inside.replace("Run", "Go"))), 0)
+        outside = {"folder": {name: "int Same() {\n}\n" for name in ("a.cc", "b.cc")}}
+        self.assertEqual(list(one_source.clashes(outside)), [])
 
 
 if __name__ == "__main__":

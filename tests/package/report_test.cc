@@ -30,6 +30,33 @@ Result<PackReport> PackText(const std::string& text, const plugin::Plugin& backe
   return authoring::PackWith({backend}, scratch / "model.onnx", scratch / "package.onnx", pack);
 }
 
+// Programs that stand in for those of a proof. The body's is right about cases of which there are
+// none; the one that runs compiled code agrees, or fails.
+ProofTools ToolsThat(const test::Scratch& scratch, bool agree) {
+  const std::string none("BCTXPRS1\0\0\0\0", 12);  // as backends/proof/proof_file.h has it
+  REQUIRE(os::WriteFile(scratch / "none", none, os::AtomicFile::kReplace).ok());
+  const std::string answer = "#!/bin/sh\ncp '" + (scratch / "none") + "' \"$3\"\n";
+  const std::string fail = "#!/bin/sh\necho lost >&2\nexit 3\n";
+  const std::string& run = agree ? answer : fail;
+  REQUIRE(os::WriteFile(scratch / "bctx-run-body", answer, os::AtomicFile::kReplace, 0700).ok());
+  REQUIRE(os::WriteFile(scratch / "bctx-run", run, os::AtomicFile::kReplace, 0700).ok());
+  ProofTools tools;
+  tools.folder = scratch.path().string();
+  tools.ort_library = "unused";
+  return tools;
+}
+
+// Packed for both targets of the tiny backend, of which this machine can run one.
+PackReport PackProved(bool agree) {
+  const test::Scratch scratch;
+  WriteModel(kSmallModel, scratch / "model.onnx");
+  PackOptions pack;
+  pack.backends = {{"tiny", {}}};
+  pack.proof = ToolsThat(scratch, agree);
+  return authoring::PackWith({Tiny()}, scratch / "model.onnx", scratch / "package.onnx", pack)
+      .value();
+}
+
 }  // namespace
 
 TEST_CASE("a region that no backend takes is not taken, for one reason", "[authoring]") {
@@ -97,6 +124,26 @@ TEST_CASE("a model that nothing can run is refused with its file", "[authoring][
   CHECK(report.error().code() == StatusCode::kMalformed);
   CHECK(report.error().detail().file.ends_with("model.onnx"));
   CHECK(report.error().message().find("\"u\"") != std::string::npos);
+}
+
+TEST_CASE("code that was not run goes when its compiler's code for another target was wrong",
+          "[authoring]") {
+  const PackReport right = PackProved(true);
+  CHECK(right.dropped.empty());
+  REQUIRE(right.contexts.size() == 2);
+  CHECK(right.contexts[0].target == "tiny");
+  CHECK(right.contexts[0].proof.passed);
+  CHECK(right.contexts[1].target == "tiny-nowhere");
+  CHECK_FALSE(right.contexts[1].proof.passed);
+
+  const PackReport wrong = PackProved(false);
+  CHECK(wrong.contexts.empty());
+  const std::string lost = "exit code 3: lost",
+                    left = "it could not be run here, and the code for tiny was wrong";
+  CHECK(wrong.dropped == std::vector<std::string>{"attention-0 for tiny: " + lost,
+                                                  "attention-0 for tiny-nowhere: " + left});
+  REQUIRE(wrong.not_taken.size() == 1);
+  CHECK(wrong.not_taken[0].reason == "tiny: " + lost + "; tiny-nowhere: " + left);
 }
 
 }  // namespace backendctx::tests

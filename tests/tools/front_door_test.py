@@ -9,8 +9,9 @@ import unittest
 import bctx
 import cases
 
-sys.path.insert(0, str(bctx.SOURCE / "scripts"))
+sys.path[:0] = [str(bctx.SOURCE / "scripts"), str(bctx.SOURCE / "demo")]
 import one_source  # noqa: E402
+import premise  # noqa: E402
 import run_tests  # noqa: E402
 
 CATCH = """<?xml version="1.0" encoding="UTF-8"?>
@@ -119,6 +120,27 @@ class OneSource(unittest.TestCase):
         self.assertEqual(len(self.clashes(inside, inside.replace("Run", "Go"))), 0)
         outside = {"folder": {name: "int Same() {\n}\n" for name in ("a.cc", "b.cc")}}
         self.assertEqual(list(one_source.clashes(outside)), [])
+
+
+class Premise(unittest.TestCase):
+    """What the demo's limits of speed stand on."""
+
+    def test_a_smaller_share_asks_for_the_same_speed_of_attention(self):
+        for promise, speed in ((premise.Premise(1 / 2, 1.4), 7 / 3), (premise.Premise(1 / 3, 1.1), 1.375)):
+            self.assertAlmostEqual(promise.attention_ratio(), speed)
+            for share in (0.01, 0.2, 0.3):
+                plain, attention = 100.0, 100.0 * share
+                compiled = plain - attention + attention / speed
+                self.assertAlmostEqual(promise.limit(share), plain / compiled)
+                self.assertAlmostEqual(premise.attention_ratio(plain, compiled, attention), speed)
+        self.assertAlmostEqual(premise.Premise(1 / 2, 1.4).limit(0.38), 1.28, 2)
+
+    def test_a_larger_share_asks_for_what_was_promised(self):
+        for share in (0.5, 0.6, 0.99):
+            self.assertAlmostEqual(premise.Premise(1 / 2, 1.4).limit(share), 1.4)
+
+    def test_times_that_contradict_one_another_give_no_speed_of_attention(self):
+        self.assertIsNone(premise.attention_ratio(plain=100, compiled=50, attention=40))
 
 
 if __name__ == "__main__":

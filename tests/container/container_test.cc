@@ -1,5 +1,6 @@
 #include "container/container.h"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
@@ -134,6 +135,41 @@ TEST_CASE("contents larger than a piece survive compression", "[container]") {
   REQUIRE(entry != nullptr);
   CHECK(entry->storage == Storage::kZstd);
   CHECK(*reader->Read(*entry) == large);
+}
+
+TEST_CASE("a content is streamed in pieces, and a changed one ends as corrupt", "[container]") {
+  const std::string large = Noise(3 << 20, 9) + std::string(1 << 20, 'x');
+  for (const Storage storage : {Storage::kRaw, Storage::kZstd}) {
+    auto items = test::SampleItems();
+    items.push_back(MakeItem(Kind::kTensor, large, storage));
+    std::string bytes = test::ToBytes(items);
+    const auto reader = test::Open(bytes);
+    REQUIRE(reader);
+    const Entry entry = *reader->Find(Kind::kTensor, crypto::Sha256(large));
+    REQUIRE(entry.storage == storage);
+    std::string streamed;
+    size_t largest = 0;
+    const auto sink = [&](std::span<const uint8_t> piece) {
+      streamed += base::AsText(piece);
+      largest = std::max(largest, piece.size());
+      return OkStatus();
+    };
+    REQUIRE(reader->Stream(entry, sink).ok());
+    CHECK(streamed == large);
+    CHECK(largest < large.size() / 2);
+    const auto full = [](std::span<const uint8_t>) { return Status(StatusCode::kIo, "full"); };
+    CHECK(reader->Stream(entry, full).code() == StatusCode::kIo);
+    bytes[entry.offset + entry.stored_size - 1] ^= 1;
+    const auto changed = test::Open(bytes);
+    REQUIRE(changed);
+    CHECK(changed->Stream(entry, sink).code() == StatusCode::kCorrupt);
+  }
+  const auto reader = test::Open(test::ToBytes(test::SampleItems()));
+  REQUIRE(reader);
+  const Entry* absent = reader->Find(Kind::kBlob, crypto::Sha256(Noise(800, 5)));
+  REQUIRE(absent != nullptr);
+  const auto ignore = [](std::span<const uint8_t>) { return OkStatus(); };
+  CHECK(reader->Stream(*absent, ignore).code() == StatusCode::kNotFound);
 }
 
 TEST_CASE("a source that gives other bytes than it said is corrupt", "[container]") {

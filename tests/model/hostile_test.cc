@@ -458,9 +458,12 @@ TEST_CASE("a content that changed is corrupt and nothing is written", "[model][h
   ModelProto model = FromText(kSmallModel);
   AddWeights(&model, "w", {8, 8}, 1);
   const FlatModel flat = LoadProto(model);
-  const FlatModel wrong = Value(FlatModel::Parse(
-      base::AsBytes(flat.Stored()),
-      [](const Digest&) -> Result<std::string> { return std::string(256, 'x'); }, {}));
+  const FlatModel wrong =
+      Value(FlatModel::Parse(base::AsBytes(flat.Stored()),
+                             [](const Digest&, const BytesSink& sink) {
+                               return sink(base::AsBytes(std::string(256, 'x')));
+                             },
+                             {}));
   CHECK(wrong.WriteModel(folder / "out.onnx", false).code() == StatusCode::kCorrupt);
   CHECK(std::filesystem::is_empty(folder.path()));
 }

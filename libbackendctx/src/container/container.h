@@ -53,6 +53,9 @@ class Reader {
   // The decoded bytes, compared with stored and decoded digests: Corrupt when they differ.
   // Absent and inline contents are NotFound.
   Result<std::string> Read(const Entry& entry) const;
+  // The same bytes in pieces, for contents that memory need not hold. Digests are compared as Read
+  // does, but the decoded one only when all pieces have gone: keep nothing of a failed stream.
+  Status Stream(const Entry& entry, const Sink& sink) const;
   // The same check without keeping the bytes; progress may be null.
   Status Check(const Entry& entry) const;
   // Every gap is zero: Malformed with the offset when not.

@@ -90,10 +90,15 @@ struct Reader::State {
   }
 
   Status CheckStoredDigest(const Entry& entry) const {
+    return StreamStored(entry, [](ByteView) { return OkStatus(); });
+  }
+
+  // Hands on the stored bytes, and compares their digest when all of them have gone.
+  Status StreamStored(const Entry& entry, const Sink& sink) const {
     crypto::Sha256Stream hash;
     BCTX_RETURN_IF_ERROR(Pieces(file, entry.offset, entry.stored_size)([&](ByteView bytes) {
       hash.Update(bytes);
-      return OkStatus();
+      return sink(bytes);
     }));
     const Digest found = hash.Finish();
     if (found == entry.stored_digest) return OkStatus();
@@ -176,6 +181,17 @@ Result<std::string> Reader::Read(const Entry& entry) const {
   }
   if (!status.ok()) return status.InFile(state_->file.path());
   return bytes;
+}
+
+Status Reader::Stream(const Entry& entry, const Sink& sink) const {
+  Status status = state_->CheckPresent(entry);
+  if (status.ok() && entry.storage == Storage::kRaw) {
+    status = state_->StreamStored(entry, sink);
+  } else if (status.ok()) {
+    status = state_->CheckStoredDigest(entry);
+    if (status.ok()) status = state_->Decode(entry, sink);
+  }
+  return status.InFile(state_->file.path());
 }
 
 Status Reader::Check(const Entry& entry) const {

@@ -264,8 +264,7 @@ Status CheckStoredTensor(const ContentLookup& lookup, TensorProto* tensor, Conte
                               decoded.size(), kInlineLimit));
   }
   const BytesSource source = [lookup, digest = replaced->digest](const BytesSink& sink) {
-    BCTX_ASSIGN_OR_RETURN(const std::string bytes, lookup(digest));
-    return sink(base::AsBytes(bytes));
+    return lookup(digest, sink);
   };
   return contents->Add(replaced->digest, replaced->size, source);
 }

@@ -43,8 +43,9 @@ struct TensorContent {
   BytesSource source;
 };
 
-// Gives a stored content's bytes: the container, seen from here.
-using ContentLookup = std::function<Result<std::string>(const Digest&)>;
+// Streams a stored content's bytes: the container, seen from here. That they are those of the
+// digest is checked by who keeps them.
+using ContentLookup = std::function<Status(const Digest&, const BytesSink&)>;
 
 class FlatModel {
  public:

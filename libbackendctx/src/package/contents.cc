@@ -74,6 +74,20 @@ Result<std::string> ReadEntry(const Package::State& state, const container::Entr
                 {.field = entry.detail, .found = found.Hex(), .expected = entry.digest.Hex()});
 }
 
+namespace {
+
+Status StreamContent(const Package::State& state, const Digest& digest,
+                     const model::BytesSink& sink) {
+  const container::Entry* entry = FindContent(state, digest);
+  if (entry != nullptr && entry->storage != container::Storage::kInline) {
+    return state.reader->Stream(*entry, sink).InFile(state.container_path);
+  }
+  BCTX_ASSIGN_OR_RETURN(const std::string bytes, ReadContent(state, digest));
+  return sink(base::AsBytes(bytes));
+}
+
+}  // namespace
+
 Result<model::FlatModel> OpenGraph(const Package::State& state, const std::string& name) {
   const manifest::Variant* variant = state.manifest.FindVariant(name);
   if (variant == nullptr) {
@@ -82,7 +96,10 @@ Result<model::FlatModel> OpenGraph(const Package::State& state, const std::strin
   BCTX_ASSIGN_OR_RETURN(const std::string stored, ReadContent(state, variant->graph));
   const Package::State* raw = &state;
   return model::FlatModel::Parse(
-      base::AsBytes(stored), [raw](const Digest& digest) { return ReadContent(*raw, digest); },
+      base::AsBytes(stored),
+      [raw](const Digest& digest, const model::BytesSink& sink) {
+        return StreamContent(*raw, digest, sink);
+      },
       model::LoadLimits{});
 }
 

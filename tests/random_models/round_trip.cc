@@ -1,15 +1,14 @@
 #include "random_models/round_trip.h"
 
+#include <filesystem>
+#include <set>
+
 #include "authoring/pack.h"
 #include "backendctx/package.h"
-#include "base/bytes.h"
 #include "base/os/file.h"
-#include "container/container.h"
 #include "model/flat_model.h"
-#include "model/front.h"
 #include "model/tensor_bytes.h"
 #include "model/visit.h"
-#include "package/state.h"
 #include "support/tiny_backend.h"
 
 namespace backendctx::tests {
@@ -37,41 +36,6 @@ Result<std::string> WithoutFiles(const RandomModel& made) {
   return model.SerializeAsString();
 }
 
-}  // namespace
-
-RoundTrip::RoundTrip(uint64_t seed, std::string folder)
-    : made_(GenerateModel(seed)), folder_(std::move(folder)) {}
-
-Status RoundTrip::Run() {
-  BCTX_RETURN_IF_ERROR(
-      os::WriteFile(At("model.onnx"), made_.model.SerializeAsString(), os::AtomicFile::kMustBeNew));
-  for (const auto& [name, bytes] : made_.files) {
-    BCTX_RETURN_IF_ERROR(os::WriteFile(At(name.c_str()), bytes, os::AtomicFile::kMustBeNew));
-  }
-  BCTX_RETURN_IF_ERROR(Pack());
-  BCTX_ASSIGN_OR_RETURN(const Package package, Package::Open(At("package.onnx"), {}));
-  for (const Binding& binding : package.bindings()) {
-    if (!binding.stale.empty()) return Wrong("stale: " + binding.stale);
-  }
-  VerifyOptions verify;
-  verify.allow_unsigned = true;
-  BCTX_RETURN_IF_ERROR(package.Verify(verify).first_error);
-  BCTX_RETURN_IF_ERROR(package.Restore(At("restored.onnx"), "default", false));
-  return Compare(package.manifest().variants.at(0).graph_digest);
-}
-
-Status RoundTrip::Pack() {
-  PackOptions options;
-  options.backends = {{"tiny", {}}};
-  options.targets = {"tiny"};
-  const plugin::Plugin tiny = plugin::Plugin::FromTable(TinyBackend()).value();
-  BCTX_ASSIGN_OR_RETURN(report_,
-                        authoring::PackWith({tiny}, At("model.onnx"), At("package.onnx"), options));
-  return OkStatus();
-}
-
-namespace {
-
 // The operators of the graph without Constant nodes, which an encoding may hoist.
 std::vector<std::string> Operators(const onnx::GraphProto& graph) {
   std::vector<std::string> operators;
@@ -81,40 +45,153 @@ std::vector<std::string> Operators(const onnx::GraphProto& graph) {
   return operators;
 }
 
+std::set<std::string> FilesOf(const std::string& folder) {
+  std::set<std::string> names;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    names.insert(file.path().filename().string());
+  }
+  return names;
+}
+
+EncodeOptions In(FrontEncoding encoding, bool embed = false) {
+  EncodeOptions form;
+  form.encoding = encoding;
+  form.embed = embed;
+  return form;
+}
+
+EncodeOptions With(Compression compression, EncodeOptions form) {
+  form.compression = compression;
+  return form;
+}
+
+constexpr FrontEncoding kFunction = FrontEncoding::kFunction;
+constexpr FrontEncoding kMetadata = FrontEncoding::kMetadata;
+constexpr Compression kZstd{true, 3}, kNone{false, 3};
+
 }  // namespace
 
-Status RoundTrip::RunMetadata() {
-  BCTX_ASSIGN_OR_RETURN(const Package made, Package::Open(At("package.onnx"), {}));
-  BCTX_ASSIGN_OR_RETURN(os::File file, os::File::Open(made.container_path()));
-  BCTX_ASSIGN_OR_RETURN(const container::Reader reader,
-                        container::Reader::Open(std::move(file), {}));
+RoundTrip::RoundTrip(uint64_t seed, std::string folder)
+    : made_(GenerateModel(seed)), folder_(std::move(folder)) {}
+
+Status RoundTrip::RunEncodings() {
+  BCTX_RETURN_IF_ERROR(
+      os::WriteFile(At("model.onnx"), made_.model.SerializeAsString(), os::AtomicFile::kMustBeNew));
+  for (const auto& [name, bytes] : made_.files) {
+    BCTX_RETURN_IF_ERROR(os::WriteFile(At(name), bytes, os::AtomicFile::kMustBeNew));
+  }
+  BCTX_ASSIGN_OR_RETURN(expected_, WithoutFiles(made_));
   BCTX_ASSIGN_OR_RETURN(const model::FlatModel flat, model::FlatModel::Load(At("model.onnx"), {}));
-  model::FrontTag tag;
-  tag.container = os::NameOf(made.container_path());
-  tag.manifest = made.manifest_digest();
-  tag.encoding = model::Encoding::kMetadata;
-  BCTX_ASSIGN_OR_RETURN(const std::string front,
-                        model::EncodeFront(flat, {}, tag, package::LayoutOf(reader.index())));
-  BCTX_RETURN_IF_ERROR(os::WriteFile(At("metadata.onnx"), front, os::AtomicFile::kMustBeNew));
+  digest_ = flat.graph_digest();
+  BCTX_RETURN_IF_ERROR(Pack("function", In(kFunction)));
+  BCTX_RETURN_IF_ERROR(Check("function/package.onnx"));
+  BCTX_RETURN_IF_ERROR(PackAndEncode("metadata", In(kMetadata)));
+  BCTX_RETURN_IF_ERROR(EncodeBack("metadata", "function", In(kFunction)));
+  BCTX_ASSIGN_OR_RETURN(const std::string front, os::ReadFile(At("metadata/package.onnx"), kMost));
   onnx::ModelProto parsed;
   if (!parsed.ParseFromString(front)) return Wrong("the metadata front does not parse");
   if (Operators(parsed.graph()) != Operators(made_.model.graph())) {
     return Wrong("the metadata front has other nodes");
   }
-  BCTX_ASSIGN_OR_RETURN(const Package package, Package::Open(At("metadata.onnx"), {}));
-  VerifyOptions verify;
-  verify.allow_unsigned = true;
-  return package.Verify(verify).first_error;
+  BCTX_ASSIGN_OR_RETURN(const model::FlatModel again,
+                        model::FlatModel::Load(At("restored.onnx"), {}));
+  return again.graph_digest() == digest_ ? OkStatus() : Wrong("another graph was restored");
+}
+
+Status RoundTrip::RunBoth() {
+  BCTX_RETURN_IF_ERROR(PackAndEncode("both", In(FrontEncoding::kBoth)));
+  BCTX_RETURN_IF_ERROR(Check("both/package.flat.onnx"));
+  BCTX_RETURN_IF_ERROR(CheckSame("both/package.onnx", "function/package.onnx"));
+  BCTX_RETURN_IF_ERROR(CheckSame("both/package.flat.onnx", "metadata/package.onnx"));
+  return EncodeBack("both", "function", In(kFunction));
+}
+
+Status RoundTrip::RunEmbedded() {
+  BCTX_RETURN_IF_ERROR(PackAndEncode("embedded", In(kFunction, true)));
+  BCTX_RETURN_IF_ERROR(EncodeBack("embedded", "metadata", In(kMetadata)));
+  const Status refused = Encode("function", "illegal", In(kMetadata, true));
+  return refused.code() == StatusCode::kInvalidArgument ? OkStatus()
+                                                        : Wrong("a metadata front was embedded");
+}
+
+Status RoundTrip::RunCompressed() {
+  for (const FrontEncoding encoding : {kFunction, kMetadata}) {
+    const char* plain = encoding == kFunction ? "function" : "metadata";
+    const std::string name = std::string("compressed-") + plain;
+    BCTX_RETURN_IF_ERROR(PackAndEncode(name, With(kZstd, In(encoding))));
+    BCTX_RETURN_IF_ERROR(EncodeBack(name, plain, With(kNone, In(encoding))));
+  }
+  BCTX_RETURN_IF_ERROR(PackAndEncode("compressed-embedded", With(kZstd, In(kFunction, true))));
+  return EncodeBack("compressed-embedded", "metadata", With(kNone, In(kMetadata)));
+}
+
+Status RoundTrip::PackAndEncode(const std::string& name, const EncodeOptions& form) {
+  BCTX_RETURN_IF_ERROR(Pack(name, form));
+  BCTX_RETURN_IF_ERROR(Check(name + "/package.onnx"));
+  return EncodeBack("function", name, form);
+}
+
+Status RoundTrip::Pack(const std::string& name, const EncodeOptions& form) {
+  PackOptions options;
+  options.backends = {{"tiny", {}}};
+  options.targets = {"tiny"};
+  options.encoding = form.encoding;
+  options.embed = form.embed;
+  options.compression = form.compression.value_or(Compression{});
+  const plugin::Plugin tiny = plugin::Plugin::FromTable(TinyBackend()).value();
+  std::filesystem::create_directory(At(name));
+  BCTX_ASSIGN_OR_RETURN(
+      PackReport report,
+      authoring::PackWith({tiny}, At("model.onnx"), At(name + "/package.onnx"), options));
+  if (report_.front.empty()) report_ = std::move(report);
+  return OkStatus();
+}
+
+Status RoundTrip::Encode(const std::string& from, const std::string& to,
+                         const EncodeOptions& form) const {
+  BCTX_ASSIGN_OR_RETURN(const Package package, Package::Open(At(from + "/package.onnx"), {}));
+  std::filesystem::create_directory(At(to));
+  return backendctx::Encode(package, At(to + "/package.onnx"), form).status();
+}
+
+Status RoundTrip::EncodeBack(const std::string& from, const std::string& name,
+                             const EncodeOptions& form) const {
+  BCTX_RETURN_IF_ERROR(Encode(from, "again", form));
+  BCTX_RETURN_IF_ERROR(CheckAllSame("again", name));
+  std::filesystem::remove_all(At("again"));
+  return OkStatus();
+}
+
+Status RoundTrip::CheckAllSame(const std::string& a, const std::string& b) const {
+  const std::set<std::string> names = FilesOf(At(a));
+  if (names != FilesOf(At(b))) return Wrong(a + " and " + b + " have other files");
+  for (const std::string& name : names) {
+    BCTX_RETURN_IF_ERROR(CheckSame(a + "/" + name, b + "/" + name));
+  }
+  return OkStatus();
+}
+
+Status RoundTrip::CheckSame(const std::string& a, const std::string& b) const {
+  BCTX_ASSIGN_OR_RETURN(const std::string one, os::ReadFile(At(a), kMost));
+  BCTX_ASSIGN_OR_RETURN(const std::string other, os::ReadFile(At(b), kMost));
+  return one == other ? OkStatus() : Wrong(a + " and " + b + " have other bytes");
 }
 
 // What comes back is the model, byte for byte: only external data have moved inside.
-Status RoundTrip::Compare(const Digest& digest) const {
+Status RoundTrip::Check(const std::string& front) const {
+  BCTX_ASSIGN_OR_RETURN(const Package package, Package::Open(At(front), {}));
+  for (const Binding& binding : package.bindings()) {
+    if (!binding.stale.empty()) return Wrong(front + ": stale: " + binding.stale);
+  }
+  if (package.manifest().variants.at(0).graph_digest != digest_) {
+    return Wrong(front + ": another graph digest");
+  }
+  VerifyOptions verify;
+  verify.allow_unsigned = true;
+  BCTX_RETURN_IF_ERROR(package.Verify(verify).first_error.WithContext(front));
+  BCTX_RETURN_IF_ERROR(package.Restore(At("restored.onnx"), "default", true).WithContext(front));
   BCTX_ASSIGN_OR_RETURN(const std::string restored, os::ReadFile(At("restored.onnx"), kMost));
-  BCTX_ASSIGN_OR_RETURN(const std::string expected, WithoutFiles(made_));
-  if (restored != expected) return Wrong("another model was restored");
-  BCTX_ASSIGN_OR_RETURN(const model::FlatModel again,
-                        model::FlatModel::Load(At("restored.onnx"), {}));
-  return again.graph_digest() == digest ? OkStatus() : Wrong("another graph digest");
+  return restored == expected_ ? OkStatus() : Wrong(front + ": another model was restored");
 }
 
 }  // namespace backendctx::tests

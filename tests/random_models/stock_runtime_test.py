@@ -10,7 +10,7 @@ import cases
 COUNT = 2000 if os.environ.get("BCTX_TEST_LONG") else 120
 FIRST = 100_000
 
-# Compares model, package, its metadata encoding and restored model in each folder that it is given. It is a process of its
+# Compares model, package in three forms and restored model in each folder that it is given. It is a process of its
 # own, since ONNX Runtime was seen to die of originals; what it has compared is on its stdout.
 COMPARE = """
 import pathlib, sys
@@ -41,7 +41,7 @@ def compare(folder):
         first = outputs(folder / "model.onnx")
     except Exception as error:
         return "original", str(error)
-    for name in ("package.onnx", "metadata.onnx", "restored.onnx"):
+    for name in ("function/package.onnx", "metadata/package.onnx", "embedded/package.onnx", "restored.onnx"):
         try:
             if outputs(folder / name) != first:
                 return "differs", name

@@ -1,6 +1,7 @@
 // write_random_models FOLDER FIRST COUNT: for COUNT seeds from FIRST on a folder with the model,
-// its package, its metadata front and what was restored; prints one line for each: seed, whether
-// runtimes have kernels for it, number of partitions. Ends with 1 where the round trip fails.
+// its packages (RoundTrip says where) and what was restored; prints one line for each: seed,
+// whether runtimes have kernels for it, number of partitions. Ends with 1 where the round trip
+// fails.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,8 +18,8 @@ int main(int count, char** arguments) {
     const auto place = folder / std::to_string(seed);
     std::filesystem::create_directories(place);
     backendctx::tests::RoundTrip trip(seed, place.string());
-    backendctx::Status status = trip.Run();
-    if (status.ok()) status = trip.RunMetadata();
+    backendctx::Status status = trip.RunEncodings();
+    if (status.ok()) status = trip.RunEmbedded();
     if (!status.ok()) {
       std::fprintf(stderr, "seed %s: %s\n", place.filename().c_str(), status.message().c_str());
       return 1;

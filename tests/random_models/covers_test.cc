@@ -175,13 +175,12 @@ class Trial {
     BCTX_ASSIGN_OR_RETURN(const std::string front,
                           model::EncodeFront(*flat_, partitions, Tag(encoding), Layout()));
     const std::string stored = flat_->Stored();
-    BCTX_ASSIGN_OR_RETURN(
-        const model::FlatModel again,
-        model::FlatModel::Parse(base::AsBytes(stored),
-                                [](const Digest&) {
-                                  return Result<std::string>(Status(StatusCode::kNotFound, "none"));
-                                },
-                                {}));
+    BCTX_ASSIGN_OR_RETURN(const model::FlatModel again,
+                          model::FlatModel::Parse(base::AsBytes(stored),
+                                                  [](const Digest&, const model::BytesSink&) {
+                                                    return Status(StatusCode::kNotFound, "none");
+                                                  },
+                                                  {}));
     if (again.graph_digest() != flat_->graph_digest()) return Wrong("another graph digest");
     const auto second = model::EncodeFront(again, partitions, Tag(encoding), Layout());
     // Strings and what else stays inside has no bytes there.

@@ -64,7 +64,7 @@ class Reasons {
     if (!regions) return;
     for (const Region& region : regions->regions) {
       for (const std::string& node : region.partition.nodes) {
-        found_.emplace(PlaceOf(region.partition.graph_path, node), region.attention.form);
+        found_.emplace(PlaceOf(region.partition.graph_path, node), region.attention->form);
       }
     }
     for (const UntakenRegion& region : regions->not_taken) {

@@ -108,6 +108,7 @@ plugin::Kernel MakeKernel() {
   static bctx_plugin table = [] {
     bctx_plugin made{};
     made.struct_size = sizeof(made);
+    made.abi_version = BCTX_PLUGIN_ABI_VERSION;
     made.backend = "fake";
     made.version = "1";
     made.load = [](const bctx_load_request*, bctx_kernel** kernel, bctx_error*) {

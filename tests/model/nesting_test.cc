@@ -11,7 +11,7 @@ using onnx::ModelProto;
 
 // Two chains that meet, interleaved as they are listed; a constant of every kind that both the
 // inner and the outer partition read; an If whose branches capture; one value that nothing reads.
-constexpr char kModel[] = R"(
+constexpr char kNestedModel[] = R"(
 <ir_version: 8, opset_import: ["" : 17]>
 agraph (float[N, 8] x, bool c) => (float[N, 8] y, float[N, 8] z)
 <float bias = {0.5}>
@@ -39,7 +39,7 @@ agraph (float[N, 8] x, bool c) => (float[N, 8] y, float[N, 8] z)
 )";
 
 ModelProto Model() {
-  ModelProto model = FromText(kModel);
+  ModelProto model = FromText(kNestedModel);
   AddWeights(&model, "w0", {8, 8}, 1);
   AddWeights(&model, "w1", {8, 8}, 2);
   return model;

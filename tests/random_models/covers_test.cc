@@ -25,18 +25,18 @@
 namespace backendctx::tests {
 namespace {
 
-struct Seen {
+struct Tally {
   size_t legal = 0, illegal = 0, partitions = 0, shared = 0, nested = 0, in_branches = 0;
   size_t crossing = 0, cyclic = 0, packages = 0, illegal_packages = 0, refused_at_once = 0;
 };
 
-Status Wrong(const std::string& text) { return Status(StatusCode::kInternal, text); }
+Status WrongCover(const std::string& text) { return Status(StatusCode::kInternal, text); }
 
 std::string Cut(const std::string& text) { return text.substr(0, 200); }
 
 class Trial {
  public:
-  Trial(uint64_t seed, Seen* seen) : seed_(seed), random_(seed * 77), seen_(*seen) {}
+  Trial(uint64_t seed, Tally* seen) : seed_(seed), random_(seed * 77), seen_(*seen) {}
 
   Status Run() {
     BCTX_RETURN_IF_ERROR(Load());
@@ -48,7 +48,7 @@ class Trial {
       if (why.empty()) continue;
       return Refused(covers, scope, why);
     }
-    if (!covers.ok()) return Wrong("a legal cover was refused: " + covers.message());
+    if (!covers.ok()) return WrongCover("a legal cover was refused: " + covers.message());
     ++seen_.legal;
     seen_.partitions += manifest_.partitions.size();
     seen_.shared += manifest_.contexts.size() - manifest_.partitions.size();
@@ -76,13 +76,14 @@ class Trial {
 
   Status Refused(const Status& covers, const manifest::Scope& scope, const std::string& why) {
     ++seen_.illegal;
-    if (covers.code() != StatusCode::kMalformed) return Wrong("an illegal cover was taken: " + why);
+    if (covers.code() != StatusCode::kMalformed)
+      return WrongCover("an illegal cover was taken: " + why);
     const std::string head = "scope \"" + scope.name + "\": ";
     if (covers.message().rfind(head, 0) != 0) {
-      return Wrong("another scope was refused: " + covers.message());
+      return WrongCover("another scope was refused: " + covers.message());
     }
     if (!IsReason(covers.message().substr(head.size()), manifest_, scope, flat_->view())) {
-      return Wrong("what is named is not what is wrong: " + covers.message());
+      return WrongCover("what is named is not what is wrong: " + covers.message());
     }
     return seen_.illegal % 8 == 1 ? IllegalPackage() : OkStatus();
   }
@@ -149,7 +150,7 @@ class Trial {
     const bool is_refused = found.code() == StatusCode::kMalformed ||
                             found.code() == StatusCode::kUnimplemented;  // what has no digest
     if (is_refused) return OkStatus();
-    return Wrong("an illegal manifest was opened and verified: " + found.message());
+    return WrongCover("an illegal manifest was opened and verified: " + found.message());
   }
 
   model::Layout Layout() const {
@@ -181,10 +182,10 @@ class Trial {
                                                     return Status(StatusCode::kNotFound, "none");
                                                   },
                                                   {}));
-    if (again.graph_digest() != flat_->graph_digest()) return Wrong("another graph digest");
+    if (again.graph_digest() != flat_->graph_digest()) return WrongCover("another graph digest");
     const auto second = model::EncodeFront(again, partitions, Tag(encoding), Layout());
     // Strings and what else stays inside has no bytes there.
-    if (second && *second != front) return Wrong("another front from the stored graph");
+    if (second && *second != front) return WrongCover("another front from the stored graph");
     return front;
   }
 
@@ -211,7 +212,8 @@ class Trial {
     BCTX_ASSIGN_OR_RETURN(const std::vector<Binding> bindings,
                           package::Bind(manifest_, front, "no view"));
     for (const Binding& binding : bindings) {
-      if (!binding.stale.empty()) return Wrong(binding.partition + " is stale: " + binding.stale);
+      if (!binding.stale.empty())
+        return WrongCover(binding.partition + " is stale: " + binding.stale);
     }
     return OkStatus();
   }
@@ -233,7 +235,7 @@ class Trial {
     BCTX_ASSIGN_OR_RETURN(const std::string front, Encode(partitions, model::Encoding::kFunction));
     BCTX_ASSIGN_OR_RETURN(model::DecodedFront decoded,
                           model::DecodeFront(base::AsBytes(front), {}));
-    if (decoded.calls.size() != partitions.size()) return Wrong("another number of calls");
+    if (decoded.calls.size() != partitions.size()) return WrongCover("another number of calls");
     CountNested(front, decoded);
     if (!choice.left_out.empty()) {
       BCTX_ASSIGN_OR_RETURN(decoded.view, model::InlinedFront(base::AsBytes(front), {}));
@@ -291,12 +293,12 @@ class Trial {
     BCTX_ASSIGN_OR_RETURN(const std::string before, Read("package.onnx"));
     BCTX_RETURN_IF_ERROR(backendctx::Encode(flat, scratch_ / "package.onnx", options).status());
     BCTX_ASSIGN_OR_RETURN(const std::string after, Read("package.onnx"));
-    if (after != before) return Wrong("another front there and back");
+    if (after != before) return WrongCover("another front there and back");
     BCTX_RETURN_IF_ERROR(flat.Restore(scratch_ / "restored.onnx", "default", false));
     BCTX_ASSIGN_OR_RETURN(const model::FlatModel restored,
                           model::FlatModel::Load(scratch_ / "restored.onnx", {}));
     return restored.graph_digest() == flat_->graph_digest() ? OkStatus()
-                                                            : Wrong("another graph digest");
+                                                            : WrongCover("another graph digest");
   }
 
   Result<Package> Open(const std::string& name) const {
@@ -305,7 +307,7 @@ class Trial {
     verify.allow_unsigned = true;
     BCTX_RETURN_IF_ERROR(package.Verify(verify).first_error);
     for (const Binding& binding : package.bindings()) {
-      if (!binding.stale.empty()) return Wrong(name + ": stale: " + binding.stale);
+      if (!binding.stale.empty()) return WrongCover(name + ": stale: " + binding.stale);
     }
     return package;
   }
@@ -317,7 +319,7 @@ class Trial {
   const uint64_t seed_;
   const test::Scratch scratch_;
   Random random_;
-  Seen& seen_;
+  Tally& seen_;
   std::optional<model::FlatModel> flat_;
   std::map<Digest, model::Placement> places_;
   manifest::Manifest manifest_;
@@ -327,7 +329,7 @@ class Trial {
 }  // namespace
 
 TEST_CASE("random overlapping covers are judged, nested, encoded and undone", "[random]") {
-  Seen seen;
+  Tally seen;
   const char* one = std::getenv("BCTX_RANDOM_SEED");
   const uint64_t first = one ? std::strtoull(one, nullptr, 10) : 1;
   const uint64_t count = one ? 1 : std::getenv("BCTX_TEST_LONG") ? 30000 : 2000;

@@ -13,11 +13,11 @@ namespace {
 constexpr int32_t kFloat = 1, kFloat16 = 10, kDouble = 11, kBfloat16 = 16;
 
 // What free dimensions are in one case: equal ones where sizes must agree, then different ones.
-struct Sizes {
+struct FreeSizes {
   std::array<int64_t, 4> values;  // by the order in which a symbol is met; the last one repeats
 };
-constexpr Sizes kCases[] = {{{1, 1, 1, 1}}, {{2, 2, 2, 2}},  {{1, 7, 7, 7}},
-                            {{2, 5, 5, 5}}, {{3, 16, 9, 4}}, {{1, 40, 17, 8}}};
+constexpr FreeSizes kFreeSizes[] = {{{1, 1, 1, 1}}, {{2, 2, 2, 2}},  {{1, 7, 7, 7}},
+                                    {{2, 5, 5, 5}}, {{3, 16, 9, 4}}, {{1, 40, 17, 8}}};
 
 // Round to nearest even; the draws are small and finite.
 uint16_t ToFloat16(float value) {
@@ -31,12 +31,12 @@ uint16_t ToFloat16(float value) {
   return static_cast<uint16_t>(half + (rest > 0x1000 || (rest == 0x1000 && (half & 1)) ? 1 : 0));
 }
 
-class CaseMaker {
+class GeneralCaseMaker {
  public:
-  CaseMaker(const PartitionForPlugin& partition, const Region& region, size_t number)
+  GeneralCaseMaker(const PartitionForPlugin& partition, const Region& region, size_t number)
       : partition_(partition),
         region_(region),
-        sizes_(kCases[number]),
+        sizes_(kFreeSizes[number]),
         random_(static_cast<uint32_t>(20260201 + number)) {}
 
   Result<std::vector<proof::Tensor>> Make() {
@@ -123,7 +123,7 @@ class CaseMaker {
 
   const PartitionForPlugin& partition_;
   const Region& region_;
-  const Sizes& sizes_;
+  const FreeSizes& sizes_;
   std::mt19937 random_;
   std::map<std::string, int64_t> symbols_;
 };
@@ -141,11 +141,11 @@ bool HasFreeDimensions(const Region& region) {
 
 Result<std::vector<std::vector<proof::Tensor>>> MakeGeneralCases(
     const PartitionForPlugin& partition, const Region& region) {
-  const size_t count = HasFreeDimensions(region) ? std::size(kCases) : 2;
+  const size_t count = HasFreeDimensions(region) ? std::size(kFreeSizes) : 2;
   std::vector<std::vector<proof::Tensor>> cases;
   for (size_t i = 0; i < count; ++i) {
     BCTX_ASSIGN_OR_RETURN(std::vector<proof::Tensor> tensors,
-                          CaseMaker(partition, region, i).Make());
+                          GeneralCaseMaker(partition, region, i).Make());
     cases.push_back(std::move(tensors));
   }
   return cases;

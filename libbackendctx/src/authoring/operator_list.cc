@@ -22,13 +22,13 @@ std::string PlaceOf(const std::string& graph_path, const std::string& key) {
   return graph_path + '\n' + key;
 }
 
-using Compiler = std::pair<std::string, std::string>;  // backend, target
+using BackendAndTarget = std::pair<std::string, std::string>;  // backend, target
 
 // The nodes that contexts cover, and those that only a legalised body does.
 class Covers {
  public:
   Covers(const manifest::Manifest& manifest, const std::string& variant) {
-    std::unordered_map<std::string_view, std::set<Compiler>> compilers;  // by partition
+    std::unordered_map<std::string_view, std::set<BackendAndTarget>> compilers;  // by partition
     for (const manifest::Context& context : manifest.contexts) {
       compilers[context.partition].emplace(context.backend, context.target);
     }
@@ -36,20 +36,20 @@ class Covers {
       if (partition.variant != variant) continue;
       const auto found = compilers.find(partition.id);
       for (const std::string& node : partition.nodes) {
-        std::set<Compiler>& of_node = nodes_[PlaceOf(partition.graph_path, node)];
+        std::set<BackendAndTarget>& of_node = nodes_[PlaceOf(partition.graph_path, node)];
         if (found != compilers.end()) of_node.insert(found->second.begin(), found->second.end());
       }
     }
   }
 
   // Null: in no partition.
-  const std::set<Compiler>* Find(const std::string& place) const {
+  const std::set<BackendAndTarget>* Find(const std::string& place) const {
     const auto found = nodes_.find(place);
     return found == nodes_.end() ? nullptr : &found->second;
   }
 
  private:
-  std::unordered_map<std::string, std::set<Compiler>> nodes_;
+  std::unordered_map<std::string, std::set<BackendAndTarget>> nodes_;
 };
 
 // Why nodes that look like something are not compiled, as packing says it.
@@ -121,7 +121,7 @@ class Lister {
  private:
   struct Counts {
     uint64_t compiled = 0;
-    std::map<Compiler, uint64_t> compilers;
+    std::map<BackendAndTarget, uint64_t> compilers;
     std::map<std::string, uint64_t> reasons;
   };
   using Name = std::pair<std::string, std::string>;  // domain, operator
@@ -130,10 +130,10 @@ class Lister {
 
   void AddNode(const model::GraphView& graph, const model::Node& node) {
     Counts& counts = Of(node);
-    const std::set<Compiler>* compilers = covers_.Find(PlaceOf(graph.path, node.Key()));
+    const std::set<BackendAndTarget>* compilers = covers_.Find(PlaceOf(graph.path, node.Key()));
     if (compilers != nullptr && !compilers->empty()) {
       ++counts.compiled;
-      for (const Compiler& compiler : *compilers) ++counts.compilers[compiler];
+      for (const BackendAndTarget& compiler : *compilers) ++counts.compilers[compiler];
     } else if (compilers != nullptr) {
       ++counts.reasons["in a function of ours for runtimes without it; no backend made code"];
     } else {

@@ -16,7 +16,7 @@ using onnx::FunctionProto;
 using onnx::GraphProto;
 using onnx::NodeProto;
 
-Status Malformed(const std::string& text) { return Status(StatusCode::kMalformed, text); }
+Status MalformedCall(const std::string& text) { return Status(StatusCode::kMalformed, text); }
 
 // Names that the subgraphs of a node define, at any depth.
 void CollectDefinitions(const NodeProto& node, NameSet* names) {
@@ -44,7 +44,7 @@ Status UniteImports(const FunctionProto& callee, FunctionProto* caller) {
     if (found == known.end()) {
       *caller->add_opset_import() = import;
     } else if (found->version() != import.version()) {
-      return Malformed(
+      return MalformedCall(
           fmt::format("function \"{}\" imports version {} of domain \"{}\", its caller "
                       "{}",
                       callee.name(), import.version(), import.domain(), found->version()));
@@ -146,7 +146,7 @@ Status CallInliner::Expand(const NodeProto& call, const FunctionProto& function,
     CollectDefinitions(node, &below);
     for (const std::string& name : passed) {
       if (!below.count(name)) continue;
-      return Malformed(
+      return MalformedCall(
           fmt::format("function \"{}\": value \"{}\" is defined in a graph inside it "
                       "and passed to it",
                       function.name(), name));

@@ -34,8 +34,6 @@ class Held {
   const bctx_plugin& table_;
 };
 
-Status Broken(std::string what) { return Status(StatusCode::kInternal, std::move(what)); }
-
 Status CheckCount(const void* list, size_t count, const char* member) {
   if (count > kMaxCount) {
     return Broken(

@@ -11,14 +11,14 @@ namespace {
 
 constexpr size_t kMaxReason = 500;
 
-Status Broken(std::string what) { return Status(StatusCode::kInternal, std::move(what)); }
-
-class Held {
+class HeldOffer {
  public:
-  explicit Held(const bctx_plugin& table) : table_(table) { offer.struct_size = sizeof(offer); }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  ~Held() {
+  explicit HeldOffer(const bctx_plugin& table) : table_(table) {
+    offer.struct_size = sizeof(offer);
+  }
+  HeldOffer(const HeldOffer&) = delete;
+  HeldOffer& operator=(const HeldOffer&) = delete;
+  ~HeldOffer() {
     if (!is_made) return;
     try {
       table_.release_offer(&offer);
@@ -98,7 +98,7 @@ Result<Offer> AskOffer(const Plugin& plugin, const bctx_offer_request& request) 
     return Status(StatusCode::kUnimplemented,
                   fmt::format("{}: takes recognised attention only", plugin.backend()));
   }
-  Held held(table);
+  HeldOffer held(table);
   BCTX_RETURN_IF_ERROR(Guarded(plugin.backend(), "offer", [&](bctx_error* error) {
     return table.offer(&request, &held.offer, error);
   }));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backendctx/plugin_abi.h"
@@ -15,6 +16,9 @@ Result<bctx_plugin> CheckTable(const bctx_plugin* table);
 
 // The text at `text`, at most `limit` bytes, clean; nothing for null and the rest.
 bool ReadText(const char* text, size_t limit, std::string* out);
+
+// A promise of the interface that was not kept: the backend's mistake.
+inline Status Broken(std::string what) { return Status(StatusCode::kInternal, std::move(what)); }
 
 // An error buffer as it is handed to a plug-in, and the Status made of its answer. An unknown code
 // is the backend's mistake, and a failure without a text says so.

@@ -13,12 +13,12 @@ namespace {
 
 using model::GraphView;
 
-constexpr size_t kNone = static_cast<size_t>(-1);
+constexpr size_t kNoSet = static_cast<size_t>(-1);
 
 class Nester {
  public:
   Nester(const model::ModelView& model, const std::vector<NodeSet>& sets)
-      : sets_(sets), holders_(HoldersOf(model)), around_(sets.size(), kNone) {}
+      : sets_(sets), holders_(HoldersOf(model)), around_(sets.size(), kNoSet) {}
 
   // `one_by_one`: looks for cycles with every set; else `HasCycle` tells afterwards.
   std::vector<std::string> Run(const std::vector<size_t>& order, bool one_by_one) {
@@ -32,7 +32,7 @@ class Nester {
   }
 
   bool HasCycle() const {
-    std::map<Place, std::vector<const std::vector<size_t>*>> levels;  // graph, set around or kNone
+    std::map<Place, std::vector<const std::vector<size_t>*>> levels;  // graph, set around or kNoSet
     for (const size_t set : taken_) {
       levels[{sets_[set].graph, around_[set]}].push_back(&sets_[set].nodes);
     }
@@ -44,7 +44,7 @@ class Nester {
 
  private:
   const std::vector<size_t>* Within(size_t around) const {
-    return around == kNone ? nullptr : &sets_[around].nodes;
+    return around == kNoSet ? nullptr : &sets_[around].nodes;
   }
 
   // The nodes that hold the graph, from the inside out.
@@ -95,12 +95,12 @@ class Nester {
   // The smallest taken set of the same graph around it.
   size_t Around(size_t set) const {
     const auto owners = owners_.find({sets_[set].graph, sets_[set].nodes.front()});
-    size_t around = kNone;
+    size_t around = kNoSet;
     if (owners == owners_.end()) return around;
     for (const size_t owner : owners->second) {
       const size_t size = sets_[owner].nodes.size();
       if (size <= sets_[set].nodes.size()) continue;  // inside
-      if (around == kNone || size < sets_[around].nodes.size()) around = owner;
+      if (around == kNoSet || size < sets_[around].nodes.size()) around = owner;
     }
     return around;
   }

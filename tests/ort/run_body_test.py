@@ -28,7 +28,7 @@ def tensor(array):
 
 
 def request(model, cases_of_inputs, outputs):
-    out = b"BCTXPRQ1" + text(model) + text(b"") + struct.pack("<II", 0, 1)
+    out = b"BCTXPRQ2" + text(model) + text(b"") + struct.pack("<II", 0, 1) + text(b"") + struct.pack("<I", 0)
     out += struct.pack("<I", outputs) + struct.pack("<i", 1) * outputs
     out += struct.pack("<I", len(cases_of_inputs))
     for inputs in cases_of_inputs:

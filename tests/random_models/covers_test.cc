@@ -54,7 +54,7 @@ class Trial {
     seen_.shared += manifest_.contexts.size() - manifest_.partitions.size();
     BCTX_RETURN_IF_ERROR(Function());
     BCTX_RETURN_IF_ERROR(Metadata());
-    return seed_ % 20 == 1 ? WholePackage() : OkStatus();
+    return seed_ % 40 == 1 ? WholePackage() : OkStatus();
   }
 
  private:

@@ -29,7 +29,7 @@ install(FILES "${PROJECT_BINARY_DIR}/backendctx-config.cmake"
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/backendctx)
 
 # Loaded by name from beside the library.
-foreach(module backendctx_ort bctx_cpu_attention_compiler bctx_cpu_attention_driver)
+foreach(module backendctx_ort bctx_cpu_attention_compiler bctx_cpu_attention_driver bctx_reference)
   if(TARGET ${module})
     # The same in the build folder, where they lie beside each other too. Debian has libLLVM where
     # every program looks.
@@ -40,7 +40,7 @@ endforeach()
 # Found by each other beside themselves; only the tools link the library.
 set_target_properties(bctx-pack bctx-inspect PROPERTIES
   INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
-foreach(program bctx-pack bctx-inspect bctx-run bctx-run-body bctx-run-model)
+foreach(program bctx-pack bctx-inspect bctx-conformance bctx-run bctx-run-body bctx-run-model)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()

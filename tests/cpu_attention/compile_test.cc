@@ -112,7 +112,7 @@ TEST_CASE("what the compiler does not take is unsupported, with the reason", "[c
     p.fill = 0;
   });
   const Compiled target = Compile(CompilerPlugin(), Problem{}, "riscv64");
-  CHECK(target.code == BCTX_UNSUPPORTED);
+  CHECK(target.code == BCTX_INVALID_ARGUMENT);
   CHECK_THAT(target.message, Catch::Matchers::Contains("riscv64"));
 }
 

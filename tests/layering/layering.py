@@ -28,6 +28,8 @@ ARROWS = {
     "libbackendctx/src": [],
     "ort": ["base", "crypto", "model", "package", "plugin", "proof", "provider", "runtime", "body", "trial"],
     "backends/proof": ["driver", "abi"],
+    "backends/conformance": [],
+    "backends/reference": [],
     "backends/cpu_attention/abi": [],
     "backends/cpu_attention/compiler": ["abi"],
     "backends/cpu_attention/driver": ["abi"],
@@ -37,7 +39,8 @@ ARROWS = {
     "samples": [],
 }
 # The only public header that a plug-in may include.
-PLUGIN_FOLDERS = ("backends/cpu_attention/compiler", "backends/cpu_attention/driver")
+PLUGIN_FOLDERS = ("backends/conformance", "backends/cpu_attention/compiler", "backends/cpu_attention/driver",
+                  "backends/reference")
 PLUGIN_HEADER = "backendctx/plugin_abi.h"
 
 TOOLS = ["tools_common", "packager", "inspector"]

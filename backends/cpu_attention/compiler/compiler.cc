@@ -114,8 +114,9 @@ Outcome Compile(const bctx_compile_request& request, bctx_blob* blob) {
   }
   const Target* target = FindTarget(request.target);
   if (target == nullptr) {
-    return Unsupported("target '" + std::string(request.target) +
-                       "', expected x86-64-v3, x86-64-v4 or aarch64");
+    return Fail(BCTX_INVALID_ARGUMENT, "target '" + std::string(request.target) +
+                                           "' is not known, expected x86-64-v3, x86-64-v4 or "
+                                           "aarch64");
   }
   Tuning tuning;
   Plan plan;
@@ -180,7 +181,7 @@ const bctx_plugin kPlugin = [] {
 }  // namespace
 }  // namespace backendctx::cpu_attention
 
-// max_abi_version is unsigned: version 0 is known to every host.
-extern "C" BCTX_PLUGIN_EXPORT const bctx_plugin* bctx_plugin_query(uint32_t) {
+extern "C" BCTX_PLUGIN_EXPORT const bctx_plugin* bctx_plugin_query(uint32_t max_abi_version) {
+  if (max_abi_version < BCTX_PLUGIN_ABI_VERSION) return nullptr;
   return &backendctx::cpu_attention::kPlugin;
 }

@@ -26,6 +26,9 @@ std::string Text(const PluginList& list) {
     if (!plugin.option_keys.empty()) {
       text += Wrap("options " + Escape(Join(plugin.option_keys, ", ")), 2);
     }
+    if (!plugin.load_keys.empty()) {
+      text += Wrap("at load " + Escape(Join(plugin.load_keys, ", ")), 2);
+    }
     text += "  " + Escape(plugin.path) + "\n";
   }
   return text;
@@ -48,7 +51,8 @@ int BackendsVerb(const std::vector<std::string>& files, bool json) {
                                   {"compiles", plugin.compiles},
                                   {"runs", plugin.runs},
                                   {"targets", plugin.targets},
-                                  {"options", plugin.option_keys}});
+                                  {"options", plugin.option_keys},
+                                  {"load_options", plugin.load_keys}});
   }
   report["left_out"] = list.left_out;
   PrintJson(report);

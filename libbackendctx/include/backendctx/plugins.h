@@ -18,6 +18,7 @@ struct PluginInfo {
   bool compiles = false, runs = false;
   std::vector<std::string> targets;      // names that its compiler takes
   std::vector<std::string> option_keys;  // options that its compiler takes
+  std::vector<std::string> load_keys;    // options that its driver takes from a session
 };
 
 struct PluginList {

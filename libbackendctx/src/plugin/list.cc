@@ -29,7 +29,7 @@ PluginList ListPlugins(const std::vector<std::string>& folders,
   for (const plugin::Plugin& plugin : found.plugins) {
     list.plugins.push_back({plugin.backend(), plugin.version(), plugin.path(), plugin.compiles(),
                             plugin.runs(), Names(plugin.table().targets),
-                            Names(plugin.table().option_keys)});
+                            Names(plugin.table().option_keys), Names(plugin.table().load_keys)});
   }
   list.left_out.insert(list.left_out.end(), found.left_out.begin(), found.left_out.end());
   return list;

@@ -11,7 +11,6 @@ namespace {
 
 constexpr size_t kMaxBlob = size_t{1} << 31;
 constexpr size_t kMaxCount = 4096;
-constexpr size_t kMaxText = 4096;
 
 // Gives the blob back however the copy ends.
 class Held {

@@ -14,6 +14,9 @@ namespace backendctx::plugin {
 // UnsupportedVersion for another ABI.
 Result<bctx_plugin> CheckTable(const bctx_plugin* table);
 
+// Of any text that a plug-in hands over, in bytes.
+inline constexpr size_t kMaxText = 4096;
+
 // The text at `text`, at most `limit` bytes, clean; nothing for null and the rest.
 bool ReadText(const char* text, size_t limit, std::string* out);
 

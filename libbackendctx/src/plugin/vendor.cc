@@ -11,7 +11,7 @@
 namespace backendctx::plugin {
 namespace {
 
-constexpr size_t kMaxFacts = 1024, kMaxText = 4096;
+constexpr size_t kMaxFacts = 1024;
 
 // Collects what a plug-in adds; the first thing that is wrong with it stays.
 class Sink {

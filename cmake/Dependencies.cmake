@@ -43,3 +43,21 @@ if(EXISTS "${bctx_ort_library}")
   file(MAKE_DIRECTORY "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}")
   file(CREATE_LINK "${bctx_ort_library}" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libonnxruntime.so.1" SYMBOLIC)
 endif()
+
+# OpenVINO's wheel is among what the tests try (scripts/setup --tests); without it there is no
+# backend of this name. Another one: -DOpenVINO_DIR=FOLDER of its OpenVINOConfig.cmake.
+set(BACKENDCTX_OPENVINO_FOUND OFF)
+if(BACKENDCTX_OPENVINO)
+  set(bctx_openvino "${BACKENDCTX_DEPS}/consumers/lib/python3.11/site-packages/openvino/cmake")
+  if(OpenVINO_DIR OR EXISTS "${bctx_openvino}")
+    file(STRINGS "${PROJECT_SOURCE_DIR}/dependencies.lock" bctx_openvino_pin
+      REGEX "^consumer +openvino==")
+    string(REGEX REPLACE "^consumer +openvino==([0-9.]+).*" "\\1" bctx_openvino_version
+      "${bctx_openvino_pin}")
+    find_package(OpenVINO ${bctx_openvino_version} EXACT REQUIRED CONFIG COMPONENTS Runtime ONNX
+      HINTS "${bctx_openvino}")
+    set(BACKENDCTX_OPENVINO_FOUND ON)
+  else()
+    message(STATUS "OpenVINO is not in ${BACKENDCTX_DEPS}: its backend is not built")
+  endif()
+endif()

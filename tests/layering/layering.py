@@ -33,6 +33,10 @@ ARROWS = {
     "backends/cpu_attention/abi": [],
     "backends/cpu_attention/compiler": ["abi"],
     "backends/cpu_attention/driver": ["abi"],
+    "backends/openvino/common": [],
+    "backends/openvino/plugin": ["common"],
+    "backends/openvino/runtime": ["common"],
+    "backends/openvino/exporter": ["common", "runtime"],
     "tools_common": [],
     "packager": ["tools_common"],
     "inspector": ["tools_common"],
@@ -40,7 +44,8 @@ ARROWS = {
 }
 # The only public header that a plug-in may include.
 PLUGIN_FOLDERS = ("backends/conformance", "backends/cpu_attention/compiler", "backends/cpu_attention/driver",
-                  "backends/reference")
+                  "backends/openvino/common", "backends/openvino/plugin", "backends/openvino/runtime",
+                  "backends/openvino/exporter", "backends/reference")
 PLUGIN_HEADER = "backendctx/plugin_abi.h"
 
 TOOLS = ["tools_common", "packager", "inspector"]
@@ -54,6 +59,7 @@ THIRD_PARTY = {
     "onnx": [MODULES + "model"],
     "llvm": ["backends/cpu_attention/compiler"],
     "lld": ["backends/cpu_attention/compiler"],
+    "openvino": ["backends/openvino/runtime", "backends/openvino/exporter"],
     "onnxruntime_c_api.h": ["ort", "samples"],
     "onnxruntime_ep_c_api.h": ["ort"],
     "onnxruntime_cxx_api.h": ["samples"],

@@ -101,7 +101,7 @@ const bctx_plugin* PluginTable() {
 }  // namespace
 }  // namespace backendctx::openvino
 
-// max_abi_version is unsigned: version 0 is known to every host.
-extern "C" BCTX_PLUGIN_EXPORT const bctx_plugin* bctx_plugin_query(uint32_t) {
+extern "C" BCTX_PLUGIN_EXPORT const bctx_plugin* bctx_plugin_query(uint32_t max_abi_version) {
+  if (max_abi_version < BCTX_PLUGIN_ABI_VERSION) return nullptr;
   return backendctx::openvino::PluginTable();
 }

@@ -24,8 +24,8 @@
 namespace backendctx::proof {
 namespace {
 
-// Guard bytes behind each output, to catch a kernel that writes past its end.
-constexpr size_t kGuard = 64;
+// Guard bytes before and behind each output, to catch a kernel that writes outside of it.
+constexpr size_t kGuard = 4096;
 constexpr uint8_t kGuardByte = 0xa5;
 
 [[noreturn]] void Die(int code, const std::string& message) {
@@ -46,8 +46,8 @@ void* GiveOutput(bctx_run* run, size_t index, const int64_t* dims, int32_t rank)
   tensor.dims.assign(dims, dims + rank);
   const auto bytes = TensorBytes(tensor.element_type, dims, static_cast<size_t>(rank));
   if (!bytes || *bytes > (uint64_t{1} << 40)) return nullptr;
-  tensor.data.assign(static_cast<size_t>(*bytes) + kGuard, kGuardByte);
-  return tensor.data.data();
+  tensor.data.assign(static_cast<size_t>(*bytes) + 2 * kGuard, kGuardByte);
+  return tensor.data.data() + kGuard;
 }
 
 void Parallel(bctx_run*, size_t count, void (*work)(void*, size_t), void* argument) {
@@ -62,12 +62,16 @@ void CheckGuards(std::vector<Tensor>* outputs, size_t number) {
     if (tensor.data.size() < kGuard) {
       Die(1, "case " + std::to_string(number) + ": the backend asked for no output memory");
     }
-    for (size_t i = tensor.data.size() - kGuard; i < tensor.data.size(); ++i) {
+    for (size_t i = 0; i < kGuard; ++i) {
       if (tensor.data[i] != kGuardByte) {
+        Die(1, "case " + std::to_string(number) + ": the backend wrote before its output");
+      }
+      if (tensor.data[tensor.data.size() - 1 - i] != kGuardByte) {
         Die(1, "case " + std::to_string(number) + ": the backend wrote past its output");
       }
     }
     tensor.data.resize(tensor.data.size() - kGuard);
+    tensor.data.erase(tensor.data.begin(), tensor.data.begin() + kGuard);
   }
 }
 

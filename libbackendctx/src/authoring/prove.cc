@@ -6,6 +6,7 @@
 #include "base/os/file.h"
 #include "crypto/sha256.h"
 #include "fmt/format.h"
+#include "package/runtime.h"
 #include "proof/proof_file.h"
 
 namespace backendctx::authoring {
@@ -102,7 +103,7 @@ void Prover::RunTheBody(const std::string& body) {
 // The program that runs this blob here; Incompatible with the reason when there is none.
 Result<std::vector<std::string>> Prover::Command(const plugin::Blob& blob,
                                                  const plugin::Plugin* driver) const {
-  const HostProfile host = HostProfile::Detect();
+  const HostProfile host = package::HostOf(driver);
   std::string why;
   if (CanRun(Judge(blob.requirements, host, &partition_, &why))) {
     if (driver == nullptr) return Status(StatusCode::kIncompatible, "no driver is at hand");

@@ -60,6 +60,13 @@ std::vector<std::string> AddFacts(const Package& package,
   return failed;
 }
 
+HostProfile HostOf(const plugin::Plugin* driver) {
+  HostProfile profile = HostProfile::Detect();
+  std::vector<std::string> failed;
+  if (driver != nullptr) AddFactsOf(*driver, &profile, &failed);
+  return profile;
+}
+
 void AskVendors(const std::vector<plugin::Plugin>& drivers, std::vector<Candidate>* candidates) {
   std::map<std::pair<std::string, std::string>, plugin::Judgement> known;
   for (Candidate& candidate : *candidates) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
+#include <set>
 #include <sstream>
 
 #include "inspector/plain.h"
@@ -43,6 +44,9 @@ Result<Policy> ParsePolicy(const std::string& text) {
       policy.assume_stored = true;
     } else if (word.rfind("backends=", 0) == 0) {
       policy.backends = Split(word.substr(9), ':');
+      if (policy.backends.empty()) {
+        return Status(StatusCode::kInvalidArgument, "--policy backends: found no name");
+      }
     } else {
       return Status(
           StatusCode::kInvalidArgument,
@@ -51,6 +55,21 @@ Result<Policy> ParsePolicy(const std::string& text) {
     }
   }
   return policy;
+}
+
+// A name that the package does not have is a slip of the pen: it would prefer nothing.
+Status CheckBackends(const Policy& policy, const Package& package) {
+  std::set<std::string> known;
+  for (const manifest::Context& context : package.manifest().contexts) {
+    known.insert(context.backend);
+  }
+  for (const std::string& name : policy.backends) {
+    if (known.empty() || known.contains(name)) continue;
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("--policy: the package has no backend {}; it has {}", Escape(name),
+                              Escape(Join({known.begin(), known.end()}, ", "))));
+  }
+  return OkStatus();
 }
 
 Json DecisionsJson(const Package& package, const std::vector<Decision>& decisions,
@@ -148,6 +167,7 @@ int WhyVerb(const Flags& flags) {
   if (!profile) return Fail(profile.error());
   const Result<Package> package = OpenPackage(flags.read);
   if (!package) return Fail(package.error());
+  if (const Status known = CheckBackends(*policy, *package); !known.ok()) return Fail(known);
   if (is_here) profile = HostFor(*package);
   const std::vector<Decision> decisions = package->Decide(*profile, *policy, std::nullopt);
   if (flags.read.json) {

@@ -345,6 +345,18 @@ TEST_CASE("what cannot be packed is named", "[model]") {
   };
   CHECK(LoadText(kSmall).CheckPackable().ok());
   CHECK(LoadText(kFunctions).CheckPackable().ok());
+  ModelProto twice = FromText(kSmall);
+  *twice.mutable_graph()->add_initializer() = twice.graph().initializer(0);
+  CHECK(LoadProto(twice).CheckPackable().ok());
+  CHECK(message([](ModelProto* m) {
+          for (const char value : {'\x01', '\x02'}) {
+            TensorProto* tensor = m->mutable_graph()->add_initializer();
+            tensor->set_name("twice");
+            tensor->set_data_type(TensorProto::INT8);
+            tensor->add_dims(200);
+            tensor->set_raw_data(std::string(200, value));
+          }
+        }).find("two initializers \"twice\" with different values") != std::string::npos);
   CHECK(message([](ModelProto* m) {
           m->mutable_graph()->mutable_node(0)->set_domain(kDomain);
         }).find("org.backendctx") != std::string::npos);

@@ -85,7 +85,8 @@ g (float[N] x) => (float[N] y) { y = d.outer(x) }
   CHECK(Check(uncalled).ok());
 }
 
-TEST_CASE("of several imports and of several initializers the runtime's choice counts", "[model]") {
+TEST_CASE("of several imports the last counts, and initializers of one name must be equal",
+          "[model]") {
   onnx::ModelProto model = FromText(kHead + "{ y = Add(x, w) }");
   AddWeights(&model, "w", {64}, 1);
   const FlatModel once = LoadProto(model);
@@ -100,14 +101,11 @@ TEST_CASE("of several imports and of several initializers the runtime's choice c
   CHECK(LoadProto(model).view().Opset("") == 17);
   CHECK(LoadProto(model).graph_digest() == once.graph_digest());
 
+  AddWeights(&model, "w", {64}, 1);
+  CHECK(LoadProto(model).CheckPackable().ok());
+  // Which one a runtime takes depends on where their bytes are.
   AddWeights(&model, "w", {64}, 5);
-  const FlatModel last = LoadProto(model);
-  CHECK(last.CheckPackable().ok());
-  REQUIRE(last.view().graph.initializer_order.size() == 1);
-  onnx::ModelProto only = model;
-  only.mutable_graph()->mutable_initializer()->DeleteSubrange(0, 1);
-  CHECK(last.view().graph.initializers.at("w").digest ==
-        LoadProto(only).view().graph.initializers.at("w").digest);
+  CHECK(LoadProto(model).CheckPackable().code() == StatusCode::kUnimplemented);
 }
 
 TEST_CASE("unsorted nodes get the types of sorted ones", "[model]") {

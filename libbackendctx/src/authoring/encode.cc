@@ -55,6 +55,10 @@ Result<EncodeReport> EncodePackage(const Package& package, const std::string& ou
         {.file = package.front_path()});
   }
   BCTX_RETURN_IF_ERROR(CheckForm(options.encoding, options.embed));
+  if (options.encoding == FrontEncoding::kMetadata && !options.prefer.empty()) {
+    return Status(StatusCode::kInvalidArgument,
+                  "prefer: a front in the metadata encoding has no functions to choose");
+  }
   BCTX_RETURN_IF_ERROR(CheckOutputs(package, output, options));
   const Package::State& state = package.state();
   const Form form{.encoding = options.encoding,

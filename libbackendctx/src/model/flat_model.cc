@@ -292,6 +292,34 @@ int64_t NewestOpset() {
   return onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map().at("").second;
 }
 
+// Type, shape and elements.
+Result<std::string> ContentOf(const TensorProto& tensor) {
+  std::string content = fmt::format("{}", tensor.data_type());
+  for (const int64_t dim : tensor.dims()) content += fmt::format(" {}", dim);
+  BCTX_ASSIGN_OR_RETURN(const std::optional<Replaced> replaced, ReadReplaced(tensor));
+  if (replaced) return content + ":" + replaced->digest.Hex();
+  BCTX_ASSIGN_OR_RETURN(const std::string bytes, DecodeInline(tensor));
+  return content + "=" + bytes;
+}
+
+// Of initializers of one name a runtime takes the first or the last, by where their bytes are, and
+// an encoding moves bytes.
+Status CheckDuplicates(const ModelProto& model) {
+  for (const auto& [path, graph] : GraphsByPath(model.graph())) {
+    std::unordered_map<std::string_view, const TensorProto*> first;
+    for (const TensorProto& tensor : graph->initializer()) {
+      const auto [at, is_new] = first.emplace(tensor.name(), &tensor);
+      if (is_new) continue;
+      BCTX_ASSIGN_OR_RETURN(const std::string one, ContentOf(*at->second));
+      BCTX_ASSIGN_OR_RETURN(const std::string other, ContentOf(tensor));
+      if (one == other) continue;
+      return CannotPack(
+          fmt::format("two initializers \"{}\" with different values", tensor.name()));
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 const TensorContent* FlatModel::State::Find(const Digest& digest) const {
@@ -388,7 +416,10 @@ Status FlatModel::CheckPackable() const {
     if (node.domain() != kDomain) return OkStatus();
     return CannotPack(fmt::format("node \"{}\" of domain {}", KeyOf(node), kDomain));
   }));
-  return Guarded("checking a model", [&model] { return CheckRunnable(model); });
+  return Guarded("checking a model", [&model] {
+    BCTX_RETURN_IF_ERROR(CheckRunnable(model));
+    return CheckDuplicates(model);
+  });
 }
 
 }  // namespace backendctx::model

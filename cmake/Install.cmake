@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 
 set(bctx_headers)
 foreach(name change cleanup digest encode export extract manifest operators pack package plugin_abi plugins references
-    selection status trust version)
+    selection session status trust version)
   list(APPEND bctx_headers "${PROJECT_SOURCE_DIR}/libbackendctx/include/backendctx/${name}.h")
 endforeach()
 target_sources(backendctx PUBLIC FILE_SET HEADERS
@@ -29,7 +29,7 @@ install(FILES "${PROJECT_BINARY_DIR}/backendctx-config.cmake"
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/backendctx)
 
 # Loaded by name from beside the library.
-foreach(module backendctx_ort bctx_cpu_attention_compiler bctx_cpu_attention_driver bctx_reference)
+foreach(module bctx_cpu_attention_compiler bctx_cpu_attention_driver bctx_reference)
   if(TARGET ${module})
     # The same in the build folder, where they lie beside each other too. Debian has libLLVM where
     # every program looks.
@@ -37,6 +37,12 @@ foreach(module backendctx_ort bctx_cpu_attention_compiler bctx_cpu_attention_dri
     install(TARGETS ${module} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   endif()
 endforeach()
+# The provider is loaded too, and linked by hosts that use Session.
+if(TARGET backendctx_ort)
+  set_target_properties(backendctx_ort PROPERTIES INSTALL_RPATH "$ORIGIN" BUILD_WITH_INSTALL_RPATH ON)
+  install(TARGETS backendctx_ort EXPORT backendctx-targets
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 # Found by each other beside themselves; only the tools link the library.
 set_target_properties(bctx-pack bctx-inspect PROPERTIES
   INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")

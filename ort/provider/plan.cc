@@ -11,6 +11,7 @@
 
 #include "base/os/library.h"
 #include "model/front_tag.h"
+#include "package/lower.h"
 #include "plugin/plugin.h"
 
 namespace backendctx::ort {
@@ -43,7 +44,7 @@ Result<std::vector<PublicKey>> TrustedKeys(const ProviderOptions& options) {
           fmt::format("provider option trusted_keys: {}: there is no such file or folder", path));
     }
   }
-  std::vector<std::string> paths = TrustFolders(Environment);
+  std::vector<std::string> paths = TrustFolders();
   paths.insert(paths.end(), options.trusted_keys.begin(), options.trusted_keys.end());
   return LoadTrustedKeys(paths);
 }
@@ -140,6 +141,13 @@ Result<Package> OpenContainer(const std::string& folder, const std::string& tag_
                             package.manifest_digest().Hex(), tag.manifest.Hex()));
 }
 
+Status Adopt(const ProviderOptions& options, const Package& package, Plan* plan) {
+  if (options.full_integrity) BCTX_RETURN_IF_ERROR(CheckEverything(package));
+  BCTX_RETURN_IF_ERROR(CheckAliases(options, package));
+  plan->package = package;
+  return OkStatus();
+}
+
 Status OpenPackage(const ProviderOptions& options, const ModelFacts& model, Plan* plan) {
   OpenOptions open;
   BCTX_ASSIGN_OR_RETURN(open.trusted_keys, TrustedKeys(options));
@@ -166,10 +174,7 @@ Status OpenPackage(const ProviderOptions& options, const ModelFacts& model, Plan
     return OkStatus();
   }
   if (!is_file) plan->note = "the model was loaded from bytes: body not checked";
-  if (options.full_integrity) BCTX_RETURN_IF_ERROR(CheckEverything(*package));
-  BCTX_RETURN_IF_ERROR(CheckAliases(options, *package));
-  plan->package = *package;
-  return OkStatus();
+  return Adopt(options, *package, plan);
 }
 
 // How near a context was to running.
@@ -183,6 +188,8 @@ int Nearness(const Decision& decision) {
 
 }  // namespace
 
+std::vector<std::string> TrustFolders() { return TrustFolders(Environment); }
+
 const package::LoadedContext* Plan::Find(const std::string& partition) const {
   for (const package::LoadedContext& loaded : selection.loaded) {
     if (loaded.partition->id == partition) return &loaded;
@@ -193,11 +200,13 @@ const package::LoadedContext* Plan::Find(const std::string& partition) const {
 Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   Plan plan;
   BCTX_RETURN_IF_ERROR(CheckBackendOptions(options));
-  plan.profile = HostProfile::Detect();
+  plan.profile = model.profile ? *model.profile : HostProfile::Detect();
   plan.policy.backends = options.backends;
   plan.policy.require_proof = options.require_proof;
   plan.policy.load_options = options.backend_options;
-  if (!model.tag) {
+  if (model.package) {
+    BCTX_RETURN_IF_ERROR(Adopt(options, *model.package, &plan));
+  } else if (!model.tag) {
     plan.declined = "the model has no property backendctx.front, which names the package";
   } else {
     BCTX_RETURN_IF_ERROR(OpenPackage(options, model, &plan));
@@ -206,13 +215,19 @@ Result<Plan> MakePlan(const ProviderOptions& options, const ModelFacts& model) {
   if (!plan.package) return plan;
   const plugin::Found& drivers = Drivers();
   plan.left_out_plugins = drivers.left_out;
-  for (std::string& failed : package::AddFacts(*plan.package, drivers.plugins, &plan.profile)) {
-    plan.left_out_plugins.push_back(std::move(failed));
+  if (!model.profile) {
+    for (std::string& failed : package::AddFacts(*plan.package, drivers.plugins, &plan.profile)) {
+      plan.left_out_plugins.push_back(std::move(failed));
+    }
   }
   BCTX_ASSIGN_OR_RETURN(plan.selection, package::SelectAndLoad(*plan.package, plan.profile,
                                                                plan.policy, drivers.plugins));
   plan.weights.emplace(*plan.package);
-  BCTX_ASSIGN_OR_RETURN(const model::FrontTag tag, model::ParseTag(*model.tag));
+  std::optional<model::FrontTag> known = package::TagOf(*plan.package);
+  if (!known) {
+    BCTX_ASSIGN_OR_RETURN(known, model::ParseTag(*model.tag));
+  }
+  const model::FrontTag& tag = *known;
   if (package::FlatFront::MayBeNeeded(*plan.package, tag)) {
     BCTX_ASSIGN_OR_RETURN(plan.flat, package::FlatFront::Make(*plan.package, tag));
   }

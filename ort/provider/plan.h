@@ -20,6 +20,10 @@ struct ModelFacts {
   // Of a model from bytes: "", or a file that is not there in the folder of its external data.
   std::string path;
   std::optional<std::string> tag;  // the metadata property that every front has
+  // Of a session of ours: as it was opened, with the keys that it trusts, and the machine that is
+  // judged instead of this one.
+  std::optional<Package> package;
+  std::optional<HostProfile> profile;
 };
 
 struct Plan {
@@ -46,6 +50,9 @@ struct Fallback {
   std::string partition, reason, detail;
 };
 std::vector<Fallback> Fallbacks(const std::vector<Decision>& decisions);
+
+// Keys in the folders that tools and provider look into.
+std::vector<std::string> TrustFolders();
 
 // "stale: operand 0 has element type 10" and, where several have the same reason, how many.
 std::string Summarise(const std::vector<Fallback>& fallbacks);

@@ -7,16 +7,17 @@
 
 #include "backendctx/version.h"
 #include "provider/session.h"
+#include "runtime/session_parts.h"
 
 namespace backendctx::ort {
 namespace {
 
-constexpr char kName[] = "BackendContextExecutionProvider";
 constexpr char kVendor[] = "BackendContext";
 constexpr uint32_t kVendorId = 0;  // no device of ours
 
 struct Provider : OrtEp {
-  Provider(const Apis& used, const Result<KeyValues>& entries, const OrtLogger* logger);
+  Provider(const Apis& used, const Result<KeyValues>& entries, const OrtLogger* logger,
+           std::shared_ptr<Handoff> handoff);
   const Apis apis;
   ProviderSession session;
 };
@@ -40,7 +41,7 @@ OrtStatus* Guarded(const OrtApi& api, Call call) noexcept {
 
 // ---- a session's provider ---------------------------------------------------------------------
 
-const char* ORT_API_CALL GetName(const OrtEp*) noexcept { return kName; }
+const char* ORT_API_CALL GetName(const OrtEp*) noexcept { return kProviderName; }
 
 OrtStatus* ORT_API_CALL GetCapability(OrtEp* ep, const OrtGraph* graph,
                                       OrtEpGraphSupportInfo* info) noexcept {
@@ -99,11 +100,12 @@ std::string ReportPath(const Result<KeyValues>& entries) {
   return report != entries->end() ? report->second : "";
 }
 
-Provider::Provider(const Apis& used, const Result<KeyValues>& entries, const OrtLogger* logger)
+Provider::Provider(const Apis& used, const Result<KeyValues>& entries, const OrtLogger* logger,
+                   std::shared_ptr<Handoff> handoff)
     : OrtEp{},
       apis(used),
       session(used, entries ? ParseOptions(*entries) : entries.status(), ReportPath(entries),
-              logger) {
+              logger, std::move(handoff)) {
   ort_version_supported = kApiVersion;
   OrtEp::GetName = ort::GetName;
   OrtEp::GetCapability = ort::GetCapability;
@@ -114,7 +116,7 @@ Provider::Provider(const Apis& used, const Result<KeyValues>& entries, const Ort
 
 // ---- the factory ------------------------------------------------------------------------------
 
-const char* ORT_API_CALL FactoryName(const OrtEpFactory*) noexcept { return kName; }
+const char* ORT_API_CALL FactoryName(const OrtEpFactory*) noexcept { return kProviderName; }
 const char* ORT_API_CALL FactoryVendor(const OrtEpFactory*) noexcept { return kVendor; }
 uint32_t ORT_API_CALL FactoryVendorId(const OrtEpFactory*) noexcept { return kVendorId; }
 const char* ORT_API_CALL FactoryVersion(const OrtEpFactory*) noexcept { return LibraryVersion(); }
@@ -149,7 +151,7 @@ Result<KeyValues> ReadEntries(const OrtApi& api, const OrtSessionOptions* option
 
 Result<KeyValues> ReadOwnEntries(const OrtApi& api, const OrtSessionOptions* options) {
   BCTX_ASSIGN_OR_RETURN(const KeyValues entries, ReadEntries(api, options));
-  return OwnEntries(entries, kName);
+  return OwnEntries(entries, kProviderName);
 }
 
 OrtStatus* ORT_API_CALL CreateEp(OrtEpFactory* factory, const OrtHardwareDevice* const*,
@@ -158,7 +160,14 @@ OrtStatus* ORT_API_CALL CreateEp(OrtEpFactory* factory, const OrtHardwareDevice*
                                  OrtEp** ep) noexcept {
   const Apis& apis = static_cast<Factory*>(factory)->apis;
   return Guarded(*apis.ort, [&]() -> OrtStatus* {
-    *ep = new Provider(apis, ReadOwnEntries(*apis.ort, options), logger);
+    Result<KeyValues> entries = ReadOwnEntries(*apis.ort, options);
+    // A ticket that nobody gave out stays, and is refused as an unknown option.
+    std::shared_ptr<Handoff> handoff;
+    if (entries && entries->contains(kTicketOption)) {
+      handoff = FindHandoff(entries->at(kTicketOption));
+      if (handoff) entries->erase(kTicketOption);
+    }
+    *ep = new Provider(apis, entries, logger, std::move(handoff));
     return nullptr;
   });
 }

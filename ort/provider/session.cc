@@ -31,17 +31,26 @@ std::vector<int> Positions(const std::vector<Port>& wanted, const std::vector<Po
 }  // namespace
 
 ProviderSession::ProviderSession(const Apis& apis, Result<ProviderOptions> options,
-                                 std::string report, const OrtLogger* logger)
+                                 std::string report, const OrtLogger* logger,
+                                 std::shared_ptr<Handoff> handoff)
     : apis_(apis),
       reader_(*apis.ort),
       options_(std::move(options)),
       report_(std::move(report)),
-      logger_(logger) {
+      logger_(logger),
+      handoff_(std::move(handoff)) {
   observed_.runtime = apis.version;
 }
 
 // Reads the package and loads what is chosen, when the first graph is seen.
 Status ProviderSession::Prepare(const OrtGraph* graph) {
+  if (handoff_ && handoff_->plan) {
+    observed_.model = handoff_->model;
+    BCTX_RETURN_IF_ERROR(options_.status());
+    plan_ = std::move(*handoff_->plan);
+    decided_ = plan_->selection.decisions;
+    return OkStatus();
+  }
   ModelFacts model;
   BCTX_ASSIGN_OR_RETURN(model.path, reader_.ModelPath(graph));
   observed_.model = model.path;
@@ -86,6 +95,7 @@ std::vector<std::vector<const OrtNode*>> ProviderSession::Claim(const OrtGraph* 
     claimed = any ? std::move(*any) : NodeSets();
   }
   WriteReport();
+  Tell();
   if (fatal_.ok() && plan_ && plan_->selection.loaded.empty()) Finish();
   return claimed;
 }
@@ -257,6 +267,15 @@ void ProviderSession::Finish() {
   }
   if (!plan_->note.empty()) text += "; " + plan_->note;
   Log(why.empty() ? ORT_LOGGING_LEVEL_INFO : ORT_LOGGING_LEVEL_WARNING, text);
+}
+
+// To the session of ours, if there is one.
+void ProviderSession::Tell() {
+  if (!handoff_) return;
+  handoff_->fatal = fatal_;
+  handoff_->observed = observed_;
+  if (plan_) handoff_->decisions = plan_->selection.decisions;
+  handoff_->json = ReportJson(plan_ ? &*plan_ : nullptr, observed_);
 }
 
 // Written whenever it has changed: ONNX Runtime does not tell when it has placed all nodes.

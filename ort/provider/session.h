@@ -18,6 +18,7 @@
 
 #include "provider/flat_graph.h"
 #include "provider/graph_reader.h"
+#include "provider/handoff.h"
 #include "provider/kernel_node.h"
 #include "provider/plan.h"
 #include "provider/report.h"
@@ -33,8 +34,9 @@ struct Apis {
 class ProviderSession {
  public:
   // `report`: where the report goes, known even when the options are in error; empty: nowhere.
+  // `handoff`: of a session of ours, which has made the plan; null: nobody has.
   ProviderSession(const Apis& apis, Result<ProviderOptions> options, std::string report,
-                  const OrtLogger* logger);
+                  const OrtLogger* logger, std::shared_ptr<Handoff> handoff);
 
   // Sets of nodes of `graph` to be claimed, each to become one: calls, or regions of a flat graph.
   std::vector<std::vector<const OrtNode*>> Claim(const OrtGraph* graph);
@@ -78,6 +80,7 @@ class ProviderSession {
   Status CheckStrict() const;
   size_t CountUnproved() const;
   void WriteReport();
+  void Tell();
   void Log(OrtLoggingLevel level, const std::string& text) const;
 
   const Apis apis_;
@@ -85,6 +88,7 @@ class ProviderSession {
   const Result<ProviderOptions> options_;
   const std::string report_;
   const OrtLogger* const logger_;
+  const std::shared_ptr<Handoff> handoff_;
   bool prepared_ = false;
   bool waits_ = false;  // a call was met whose body is to be looked into
   std::atomic<bool> finished_ = false;

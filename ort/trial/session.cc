@@ -1,29 +1,9 @@
 #include "trial/session.h"
 
-#include <cstring>
-
 namespace backendctx::ort {
 namespace {
 
 constexpr char kRegistration[] = "backendctx";
-constexpr char kProvider[] = "BackendContextExecutionProvider";
-
-// The names of one side, copied: `count` and `name` are the two functions of the API for it.
-template <typename Count, typename Name>
-Status ReadNames(const Runtime& runtime, const OrtSession* session, Count count, Name name,
-                 std::vector<std::string>* names) {
-  OrtAllocator* allocator = nullptr;
-  BCTX_RETURN_IF_ERROR(runtime.Check(runtime.api().GetAllocatorWithDefaultOptions(&allocator)));
-  size_t found = 0;
-  BCTX_RETURN_IF_ERROR(runtime.Check(count(session, &found)));
-  for (size_t i = 0; i < found; ++i) {
-    char* text = nullptr;
-    BCTX_RETURN_IF_ERROR(runtime.Check(name(session, i, allocator, &text)));
-    names->emplace_back(text);
-    allocator->Free(allocator, text);
-  }
-  return OkStatus();
-}
 
 std::vector<const char*> Texts(const std::vector<std::string>& strings) {
   std::vector<const char*> texts;
@@ -38,20 +18,7 @@ Status TrialSession::AddProvider(OrtEnv* env, const SessionSettings& settings,
   const OrtApi& api = runtime_.api();
   BCTX_RETURN_IF_ERROR(runtime_.Check(
       api.RegisterExecutionProviderLibrary(env, kRegistration, settings.provider.c_str())));
-  const OrtEpDevice* const* devices = nullptr;
-  size_t count = 0;
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetEpDevices(env, &devices, &count)));
-  std::vector<const OrtEpDevice*> ours;
-  for (size_t i = 0; i < count; ++i) {
-    if (std::strcmp(api.EpDevice_EpName(devices[i]), kProvider) == 0) ours.push_back(devices[i]);
-  }
-  std::vector<const char*> keys, values;
-  for (const auto& [key, value] : settings.options) {
-    keys.push_back(key.c_str());
-    values.push_back(value.c_str());
-  }
-  return runtime_.Check(api.SessionOptionsAppendExecutionProvider_V2(
-      options, env, ours.data(), ours.size(), keys.data(), values.data(), keys.size()));
+  return AppendProvider(runtime_, env, settings.options, options);
 }
 
 Result<TrialSession> TrialSession::Make(const Runtime& runtime, OrtEnv* env,
@@ -72,75 +39,32 @@ Result<TrialSession> TrialSession::Make(const Runtime& runtime, OrtEnv* env,
   BCTX_RETURN_IF_ERROR(runtime.Make(api.CreateSession, &made.session_, owner, path, chosen));
   BCTX_RETURN_IF_ERROR(
       runtime.Make(api.CreateCpuMemoryInfo, &made.memory_, OrtDeviceAllocator, OrtMemTypeDefault));
-  BCTX_RETURN_IF_ERROR(ReadNames(runtime, made.session_.get(), api.SessionGetInputCount,
-                                 api.SessionGetInputName, &made.input_names_));
-  BCTX_RETURN_IF_ERROR(ReadNames(runtime, made.session_.get(), api.SessionGetOutputCount,
-                                 api.SessionGetOutputName, &made.output_names_));
+  BCTX_ASSIGN_OR_RETURN(made.inputs_, ReadDeclared(runtime, made.session_.get(), Side::kInputs));
+  BCTX_ASSIGN_OR_RETURN(const std::vector<ValueInfo> outputs,
+                        ReadDeclared(runtime, made.session_.get(), Side::kOutputs));
+  for (const ValueInfo& output : outputs) made.output_names_.push_back(output.name);
   return made;
 }
 
-Result<DeclaredInput> TrialSession::Input(size_t index) const {
-  const OrtApi& api = runtime_.api();
-  DeclaredInput input;
-  input.name = input_names_[index];
-  OrtTypeInfo* type = nullptr;
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.SessionGetInputTypeInfo(session_.get(), index, &type)));
-  const std::unique_ptr<OrtTypeInfo, void (*)(OrtTypeInfo*)> owner(type, api.ReleaseTypeInfo);
-  const OrtTensorTypeAndShapeInfo* tensor = nullptr;
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.CastTypeInfoToTensorInfo(type, &tensor)));
-  if (tensor == nullptr) {
+Result<std::vector<ValueInfo>> TrialSession::Inputs() const {
+  for (const ValueInfo& input : inputs_) {
+    if (input.element_type != 0) continue;
     return Status(StatusCode::kUnimplemented,
                   "input '" + input.name + "' is no tensor: run feeds tensors only");
   }
-  ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-  size_t rank = 0;
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetTensorElementType(tensor, &element)));
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetDimensionsCount(tensor, &rank)));
-  std::vector<const char*> symbols(rank, nullptr);
-  input.element_type = element;
-  input.dims.resize(rank);
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetDimensions(tensor, input.dims.data(), rank)));
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetSymbolicDimensions(tensor, symbols.data(), rank)));
-  for (const char* symbol : symbols) input.symbols.emplace_back(symbol == nullptr ? "" : symbol);
-  return input;
-}
-
-Result<std::vector<DeclaredInput>> TrialSession::Inputs() const {
-  std::vector<DeclaredInput> inputs;
-  for (size_t i = 0; i < input_names_.size(); ++i) {
-    BCTX_ASSIGN_OR_RETURN(DeclaredInput input, Input(i));
-    inputs.push_back(std::move(input));
-  }
-  return inputs;
+  return inputs_;
 }
 
 Result<NamedTensor> TrialSession::Copy(const std::string& name, const OrtValue* value) const {
-  const OrtApi& api = runtime_.api();
-  ONNXType kind = ONNX_TYPE_UNKNOWN;
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetValueType(value, &kind)));
-  NamedTensor named{name, {}, false};
-  if (kind != ONNX_TYPE_TENSOR) {
-    return Status(StatusCode::kUnimplemented, "output '" + name + "' is no tensor");
-  }
-  Owned<OrtTensorTypeAndShapeInfo> info;
-  BCTX_RETURN_IF_ERROR(runtime_.Make(api.GetTensorTypeAndShape, &info, value));
-  ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-  size_t rank = 0;
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetTensorElementType(info.get(), &type)));
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetDimensionsCount(info.get(), &rank)));
-  proof::Tensor& tensor = named.tensor;
-  tensor.element_type = type;
-  tensor.dims.resize(rank);
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetDimensions(info.get(), tensor.dims.data(), rank)));
-  const auto bytes = proof::TensorBytes(tensor.element_type, tensor.dims.data(), rank);
+  BCTX_ASSIGN_OR_RETURN(const TensorView view, ReadTensor(runtime_, value, name));
+  const auto bytes = proof::TensorBytes(view.element_type, view.dims.data(), view.dims.size());
   if (!bytes) {
     return Status(StatusCode::kUnimplemented,
-                  "output '" + name + "' is of " + TypeName(tensor.element_type));
+                  "output '" + name + "' is of " + TypeName(view.element_type));
   }
-  const void* data = nullptr;
-  BCTX_RETURN_IF_ERROR(runtime_.Check(api.GetTensorData(value, &data)));
-  const auto* const first = static_cast<const uint8_t*>(data);
-  if (*bytes != 0) tensor.data.assign(first, first + *bytes);
+  NamedTensor named{name, {view.element_type, view.dims, {}}, false};
+  const auto* const first = static_cast<const uint8_t*>(view.data);
+  if (*bytes != 0) named.tensor.data.assign(first, first + *bytes);
   return named;
 }
 
@@ -150,14 +74,9 @@ Result<std::vector<NamedTensor>> TrialSession::Run(const std::vector<NamedTensor
   std::vector<const char*> names;
   for (const NamedTensor& input : inputs) {
     const proof::Tensor& tensor = input.tensor;
-    // ONNX Runtime takes a pointer to non-const and does not write through an input.
-    void* const data = const_cast<uint8_t*>(tensor.data.data());
-    const OrtMemoryInfo* const memory = memory_.get();
-    Value value;
-    BCTX_RETURN_IF_ERROR(
-        runtime_.Make(runtime_.api().CreateTensorWithDataAsOrtValue, &value, memory, data,
-                      tensor.data.size(), tensor.dims.data(), tensor.dims.size(),
-                      static_cast<ONNXTensorElementDataType>(tensor.element_type)));
+    BCTX_ASSIGN_OR_RETURN(Value value, MakeTensor(runtime_, memory_.get(),
+                                                  {tensor.element_type, tensor.dims,
+                                                   tensor.data.data(), tensor.data.size()}));
     names.push_back(input.name.c_str());
     given.push_back(value.get());
     values.push_back(std::move(value));

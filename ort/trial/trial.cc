@@ -79,8 +79,7 @@ class Trial {
   }
 
   Status MakeInputs() {
-    BCTX_ASSIGN_OR_RETURN(const std::vector<DeclaredInput> declared,
-                          sides_.front().session.Inputs());
+    BCTX_ASSIGN_OR_RETURN(const std::vector<ValueInfo> declared, sides_.front().session.Inputs());
     if (const std::string file = Text("inputs"); !file.empty()) {
       BCTX_ASSIGN_OR_RETURN(inputs_, ReadNpz(file));
       BCTX_RETURN_IF_ERROR(CheckNames(declared, file));
@@ -91,7 +90,7 @@ class Trial {
       for (const auto& [symbol, size] : dims->items()) unused.insert(symbol);
     }
     const auto seed = request_.value("seed", uint32_t{1});
-    for (const DeclaredInput& input : declared) {
+    for (const ValueInfo& input : declared) {
       const bool given = std::any_of(inputs_.begin(), inputs_.end(), [&](const NamedTensor& one) {
         return one.name == input.name;
       });
@@ -114,14 +113,13 @@ class Trial {
     return OkStatus();
   }
 
-  Status CheckNames(const std::vector<DeclaredInput>& declared, const std::string& file) const {
+  Status CheckNames(const std::vector<ValueInfo>& declared, const std::string& file) const {
     for (const NamedTensor& input : inputs_) {
-      const bool known =
-          std::any_of(declared.begin(), declared.end(),
-                      [&](const DeclaredInput& one) { return one.name == input.name; });
+      const bool known = std::any_of(declared.begin(), declared.end(),
+                                     [&](const ValueInfo& one) { return one.name == input.name; });
       if (known) continue;
       std::string names;
-      for (const DeclaredInput& one : declared) names += (names.empty() ? "" : ", ") + one.name;
+      for (const ValueInfo& one : declared) names += (names.empty() ? "" : ", ") + one.name;
       return Status(
           StatusCode::kInvalidArgument,
           file + ": found an array '" + input.name + "', expected inputs of the model: " + names,
@@ -131,9 +129,9 @@ class Trial {
   }
 
   // Symbols of given inputs have the sizes of those arrays.
-  void TakeSizes(const std::vector<DeclaredInput>& declared) {
+  void TakeSizes(const std::vector<ValueInfo>& declared) {
     for (const NamedTensor& given : inputs_) {
-      for (const DeclaredInput& input : declared) {
+      for (const ValueInfo& input : declared) {
         const std::vector<int64_t>& dims = given.tensor.dims;
         if (input.name != given.name || input.symbols.size() != dims.size()) continue;
         for (size_t axis = 0; axis < dims.size(); ++axis) {
@@ -143,7 +141,7 @@ class Trial {
     }
   }
 
-  std::vector<int64_t> Sizes(const DeclaredInput& input) const {
+  std::vector<int64_t> Sizes(const ValueInfo& input) const {
     std::vector<int64_t> sizes = input.dims;
     for (size_t axis = 0; axis < sizes.size(); ++axis) {
       if (sizes[axis] >= 0) continue;

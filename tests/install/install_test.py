@@ -69,6 +69,8 @@ class Installed(unittest.TestCase):
         self.assertEqual(said, {"contexts": "2", "chosen": "2", "version": said["version"], "library": "1",
                                 "provider": "1", "LLVM": "0", "lld": "0"})
         self.assertRegex(said["version"], r"^0\.1\.")
+        self.assertEqual(run(build / "host", self.package, self.user.environment["BACKENDCTX_ORT_LIBRARY"],
+                             HOME=str(self.user.home)), "2 compiled\n")
 
 
 if __name__ == "__main__":

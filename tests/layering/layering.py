@@ -26,7 +26,7 @@ ARROWS = {
     MODULES + "authoring": ["base", "crypto", "container", "manifest", "model", "scope", "patterns", "weights",
                             "select", "plugin", "package", "proof"],
     "libbackendctx/src": [],
-    "ort": ["base", "crypto", "model", "package", "plugin", "proof", "provider", "runtime", "body", "trial"],
+    "ort": ["base", "crypto", "model", "package", "plugin", "proof", "provider", "runtime", "body", "trial", "session"],
     "backends/proof": ["driver", "abi"],
     "backends/conformance": [],
     "backends/reference": [],
@@ -84,7 +84,7 @@ def owner_of(path):
 
 
 def local_names():
-    return {f.rsplit("/", 1)[-1] for f in ARROWS} | {"provider", "runtime", "body", "trial", "driver", "abi", "proof"}
+    return {f.rsplit("/", 1)[-1] for f in ARROWS} | {"provider", "runtime", "body", "trial", "session", "driver", "abi", "proof"}
 
 
 def judge(folder, header):

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -179,11 +180,13 @@ class OtherHosts(Packages):
                 self.assertIn(words, done.stderr)
 
     def test_exports(self):
-        """the provider exports the two functions of its interface and is not linked to ONNX Runtime"""
+        """the provider exports the two functions of its interface and Session, and is not linked to ONNX Runtime"""
         symbols = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", models.PROVIDER_LIBRARY],
                                  capture_output=True, text=True, check=True).stdout
-        self.assertEqual({line.split()[0] for line in symbols.splitlines()},
-                         {"CreateEpFactories", "ReleaseEpFactory"})
+        exported = {line.split()[0] for line in symbols.splitlines()}
+        session = {name for name in exported if re.match("_ZNK?10backendctx7Session[1-9]", name)}
+        self.assertEqual(exported - session, {"CreateEpFactories", "ReleaseEpFactory"})
+        self.assertEqual(len(session), 9, session)
         needed = subprocess.run(["readelf", "-d", models.PROVIDER_LIBRARY], capture_output=True, text=True,
                                 check=True).stdout
         self.assertIn("libbackendctx.so", needed)

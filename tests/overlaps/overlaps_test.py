@@ -161,6 +161,53 @@ class Overlaps(unittest.TestCase):
                             self.assertTrue(decision["detail"])
         print("rewritten:", "; ".join(sorted(reasons)))
 
+    def probe(self, made, front, order, **options):
+        """Outputs of a Session, what ran compiled (partition -> node), and the scopes that it was lowered for."""
+        place = made.folder / "session"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        feed, arguments = FEEDS[0], []
+        for name, kind in (("x", 1), ("second", 1), ("flag", 9)):
+            if name in {i.name for i in self.plain_inputs(made)}:
+                (place / f"{name}.in").write_bytes(feed[name].tobytes())
+                arguments.append(f"input={name}:{kind}:{','.join(map(str, feed[name].shape))}:{place / name}.in")
+        options = {"ort": bctx.DEPS / "ort" / "1.31.1", "backends": ",".join(order), "outputs": place,
+                   "keys": self.place / "key.pub", "trust_folders": 0} | options
+        done = subprocess.run([bctx.BUILD / "bin" / "session_probe", made.folder / front,
+                               *(f"{key}={value}" for key, value in options.items()), *arguments],
+                              env={**os.environ, "LD_LIBRARY_PATH": str(self.place / "lib")},
+                              stdout=subprocess.PIPE, text=True)
+        lines = [line.split("\t") for line in done.stdout.splitlines()]
+        self.assertEqual(done.returncode, 0, lines)
+        ran = {line[1]: line[4] for line in lines if line[0] == "call" and line[2]}
+        lowered, = (line[1] for line in lines if line[0] == "lowered")
+        return place, ran, lowered
+
+    def plain_inputs(self, made):
+        return ort.InferenceSession(str(made.folder / "model.onnx"), providers=["CPUExecutionProvider"]).get_inputs()
+
+    def test_sessions(self):
+        """a Session is lowered for what each order prefers, runs at least as much of it, and gives the same answer"""
+        lowered_count = 0
+        for made in self.made[:2]:
+            plain = ort.InferenceSession(str(made.folder / "model.onnx"), providers=["CPUExecutionProvider"])
+            names = {i.name for i in plain.get_inputs()}
+            expected = plain.run(None, {k: v for k, v in FEEDS[0].items() if k in names})
+            for front, order in itertools.product(FRONTS, (BACKENDS, BACKENDS[::-1])):
+                with self.subTest(f"{made.folder.name} {front} {order}"):
+                    _, unlowered, _ = self.probe(made, front, order, lower=0)
+                    place, ran, scopes = self.probe(made, front, order)
+                    for output, value in zip(plain.get_outputs(), expected, strict=True):
+                        found = np.frombuffer((place / output.name).read_bytes(), value.dtype).reshape(value.shape)
+                        np.testing.assert_allclose(found, value, rtol=1e-6, atol=1e-6)
+                    self.assertGreaterEqual(len(ran), len(unlowered))
+                    # What was found among the nodes is known by the value that it makes, a call by its own name.
+                    called = {p for p in ran if p in unlowered and ran[p] != unlowered[p]}
+                    self.assertEqual(bool(called), bool(scopes), (scopes, unlowered, ran))
+                    lowered_count += bool(scopes)
+        print(f"{lowered_count} sessions lowered")
+        self.assertGreater(lowered_count, 0)
+
 
 if __name__ == "__main__":
     cases.main()

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "manifest/envelope.h"
 #include "manifest/manifest.h"
 #include "package/covers.h"
+#include "package/lower.h"
 #include "package/signatures.h"
 #include "package/state.h"
 
@@ -144,9 +146,10 @@ Status JudgeCovers(Package::State* state) {
   return OkStatus();
 }
 
-Status OpenFront(const std::string& path, Package::State* state) {
-  state->front_path = path;
-  BCTX_ASSIGN_OR_RETURN(std::string bytes, os::ReadFile(path, state->options.front_bytes));
+// `open`: a file of the front's folder by its name.
+using OpenByName = std::function<Result<os::File>(const std::string& name)>;
+
+Status ReadFront(std::string bytes, const OpenByName& open, Package::State* state) {
   BCTX_ASSIGN_OR_RETURN(state->decoded,
                         model::DecodeFront(base::AsBytes(bytes), model::LoadLimits{}));
   if (!state->decoded->tag) {
@@ -158,9 +161,10 @@ Status OpenFront(const std::string& path, Package::State* state) {
         {.field = model::kFrontProperty, .found = "nothing", .expected = "a front tag"});
   }
   state->front = std::move(bytes);
-  Result<os::File> file = state->IsEmbedded()
-                              ? os::FileOfBytes(std::exchange(state->decoded->container, {}), path)
-                              : os::OpenBeside(path, state->decoded->tag->container);
+  Result<os::File> file =
+      state->IsEmbedded()
+          ? os::FileOfBytes(std::exchange(state->decoded->container, {}), state->front_path)
+          : open(state->decoded->tag->container);
   if (!file) return file.status().WithContext("the front's container");
   BCTX_RETURN_IF_ERROR(
       ReadContainer(std::move(file).value(), state).InFile(state->decoded->tag->container));
@@ -179,7 +183,31 @@ Status OpenFront(const std::string& path, Package::State* state) {
   return JudgeCovers(state);
 }
 
+Status OpenFront(const std::string& path, Package::State* state) {
+  state->front_path = path;
+  BCTX_ASSIGN_OR_RETURN(std::string bytes, os::ReadFile(path, state->options.front_bytes));
+  const auto beside = [&path](const std::string& name) { return os::OpenBeside(path, name); };
+  return ReadFront(std::move(bytes), beside, state);
+}
+
 }  // namespace
+
+Result<Package> package::OpenFrontBytes(std::string front, const std::string& folder,
+                                        const OpenOptions& options) {
+  auto state = std::make_shared<Package::State>();
+  state->options = options;
+  if (front.size() > options.front_bytes) {
+    return Status(StatusCode::kResourceExhausted,
+                  fmt::format("the front in memory: found {} bytes, expected at most {}",
+                              front.size(), options.front_bytes));
+  }
+  const auto beneath = [&folder](const std::string& name) {
+    return os::OpenBeneath(folder.empty() ? "." : folder, name);
+  };
+  const Status status = ReadFront(std::move(front), beneath, state.get());
+  if (!status.ok()) return status.WithContext("the front in memory");
+  return Package::State::Share(std::move(state));
+}
 
 Result<Package> Package::Open(const std::string& path, const OpenOptions& options) {
   auto state = std::make_shared<State>();

@@ -19,6 +19,8 @@
 namespace backendctx {
 
 struct Package::State {
+  static Package Share(std::shared_ptr<const State> state) { return Package(std::move(state)); }
+
   OpenOptions options;
   std::string front_path, container_path;
   std::string front;  // its bytes; empty without a container

@@ -115,10 +115,11 @@ class Verifier {
   }
 
   void CheckFront() {
-    if (state_.front_path.empty()) return;
+    if (!state_.decoded) return;
     if (!flat_) return;  // the graph's own check has failed already
     const uint32_t encoder = state_.decoded->tag->encoder;
-    Add("front", CompareFront().InFile(state_.front_path),
+    const bool is_file = !state_.front_path.empty();
+    Add("front", CompareFront().InFile(is_file ? state_.front_path : "the front in memory"),
         encoder == model::kEncoderVersion
             ? "made again from the contents: equal"
             : fmt::format("of encoder {}: field by field what the contents give", encoder));

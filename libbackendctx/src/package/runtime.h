@@ -22,8 +22,8 @@ namespace backendctx::package {
 BCTX_API std::vector<std::string> AddFacts(const Package& package,
                                            const std::vector<plugin::Plugin>& drivers,
                                            HostProfile* profile);
-// This machine as the system knows it and, unless it is null, this driver; what the driver cannot say
-// is not in it.
+// This machine as the system knows it and, unless it is null, this driver; what the driver cannot
+// say is not in it.
 HostProfile HostOf(const plugin::Plugin* driver);
 // Has the vendors' plug-ins judge their own labels.
 void AskVendors(const std::vector<plugin::Plugin>& drivers, std::vector<Candidate>* candidates);

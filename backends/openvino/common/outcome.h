@@ -29,9 +29,21 @@ inline Outcome Broken(std::string message) { return {BCTX_INTERNAL, std::move(me
     if (!outcome_.ok()) return outcome_;  \
   } while (false)
 
+// As the interface has its messages: one line of plain text that begins in lower case and has no
+// period. OpenVINO quotes whatever bytes it stumbles over.
+inline std::string AsMessage(std::string text) {
+  for (char& byte : text) {
+    if (byte < ' ' || byte > '~') byte = '?';
+  }
+  while (!text.empty() && (text.back() == '.' || text.back() == ' ')) text.pop_back();
+  const bool is_word = text.size() > 1 && text[1] >= 'a' && text[1] <= 'z';
+  if (is_word && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] + 'a' - 'A');
+  return text;
+}
+
 inline bctx_code Report(const Outcome& outcome, bctx_error* error) {
   if (!outcome.ok() && error != nullptr && error->struct_size >= sizeof(bctx_error)) {
-    std::snprintf(error->message, sizeof(error->message), "%s", outcome.message.c_str());
+    std::snprintf(error->message, sizeof(error->message), "%s", AsMessage(outcome.message).c_str());
   }
   return outcome.code;
 }

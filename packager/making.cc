@@ -98,4 +98,20 @@ Status FindProofTools(ProofTools* tools) {
   return OkStatus();
 }
 
+std::string SignedWords(const std::string& signer) {
+  return signer.empty() ? "no: nobody will run its code" : "by key " + signer;
+}
+
+void AddWritten(const Written& written, const std::string& signer, Json* report) {
+  (*report)["front"] = written.front;
+  (*report)["container"] = written.container.empty() ? Json() : Json(written.container);
+  (*report)["signed_by"] = signer.empty() ? Json() : Json(signer);
+}
+
+void AddChangeFlags(CLI::App* verb, std::string* output, bool* force, bool* json) {
+  verb->add_option("-o,--output", *output, "the package to write")->required()->type_name("FILE");
+  verb->add_flag("--force", *force, "replace an existing output");
+  verb->add_flag("--json", *json, "print the report as JSON");
+}
+
 }  // namespace backendctx::tools

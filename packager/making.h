@@ -1,6 +1,8 @@
-// What verbs that write packages share: the key to sign with, and what proofs are run with.
+// What verbs that write packages share: the key to sign with, what proofs are run with, and what is
+// said of what was written.
 #pragma once
 
+#include <backendctx/change.h>
 #include <backendctx/pack.h>
 #include <backendctx/package.h>
 #include <backendctx/trust.h>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "tools_common/command_line.h"
+#include "tools_common/json.h"
 
 namespace backendctx::tools {
 
@@ -32,5 +35,13 @@ Status FindProofTools(ProofTools* tools);
 
 // A plug-in that was asked for and cannot be had is an error; others are only left out.
 Status CheckPlugins(const std::vector<std::string>& files);
+
+// "by key 9ca8...", or what it means that there is none.
+std::string SignedWords(const std::string& signer);
+// The keys "front", "container" and "signed_by" of a report.
+void AddWritten(const Written& written, const std::string& signer, Json* report);
+
+// -o, --force and --json, as every verb that changes a package has them.
+void AddChangeFlags(CLI::App* verb, std::string* output, bool* force, bool* json);
 
 }  // namespace backendctx::tools

@@ -34,9 +34,7 @@ Result<MergeReport> RunMerge(Flags* flags, std::string* signer) {
 Json ReportJson(const MergeReport& report, const Flags& flags, const std::string& signer) {
   Json json = NewReport();
   json["packages"] = flags.packages;
-  json["front"] = report.written.front;
-  json["container"] = report.written.container.empty() ? Json() : Json(report.written.container);
-  json["signed_by"] = signer.empty() ? Json() : Json(signer);
+  AddWritten(report.written, signer, &json);
   json["added"] = Json::array();
   for (const MergedContext& added : report.added) {
     json["added"].push_back(
@@ -58,8 +56,7 @@ std::string ReportText(const MergeReport& report, const Flags& flags, const std:
   for (const std::string& left_out : report.left_out) {
     text += "  left out\n" + Wrap(Escape(left_out), 14);
   }
-  return text + "  signed      " +
-         (signer.empty() ? "no: nobody will run its code\n" : "by key " + signer + "\n");
+  return text + "  signed      " + SignedWords(signer) + "\n";
 }
 
 int MergeVerb(Flags* flags) {
@@ -84,14 +81,10 @@ void AddMerge(CommandLine& line) {
   verb->add_option("PKG", flags->packages, "two packages or more, each signed by a trusted key")
       ->required()
       ->type_name("...");
-  verb->add_option("-o,--output", flags->output, "the package to write")
-      ->required()
-      ->type_name("FILE");
   AddKeyFlags(verb, &flags->key);
   verb->add_flag("--allow-unsigned", flags->options.allow_unsigned,
                  "take packages that nobody signed");
-  verb->add_flag("--force", flags->options.force, "replace an existing output");
-  verb->add_flag("--json", flags->json, "print the report as JSON");
+  AddChangeFlags(verb, &flags->output, &flags->options.force, &flags->json);
 }
 
 }  // namespace backendctx::tools

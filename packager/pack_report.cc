@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "packager/making.h"
 #include "tools_common/terminal.h"
 #include "tools_common/text.h"
 
@@ -95,6 +96,19 @@ std::string ProofLines(const PackReport& report) {
   }
   for (const auto& [reason, targets] : reasons) {
     text += Line("unproved", fmt::format("{}: {}", fmt::join(targets, ", "), Escape(reason)));
+  }
+  return text;
+}
+
+// What backends say of their code, each sentence once.
+std::string NoteLines(const PackReport& report) {
+  std::map<std::string, uint64_t> notes;
+  for (const CompiledContext& context : report.contexts) {
+    if (!context.note.empty()) ++notes[context.backend + ": " + context.note];
+  }
+  std::string text;
+  for (const auto& [note, count] : notes) {
+    text += Line("note", fmt::format("{} ({})", Escape(note), Plural(count, "context")));
   }
   return text;
 }
@@ -212,7 +226,8 @@ Json PackReportJson(const PackReport& report, const std::string& model, const st
                                 {"proof", ProofName(context.proof)},
                                 {"proof_reason", context.proof.reason},
                                 {"tolerance", context.proof.tolerance},
-                                {"largest_error", context.largest_error}});
+                                {"largest_error", context.largest_error},
+                                {"note", context.note}});
   }
   json["dropped"] = report.dropped;
   json["left_out"] = report.left_out;
@@ -236,12 +251,13 @@ std::string PackReportText(const PackReport& report, const std::string& model,
     text += Line("compiled", fmt::format("{} in {}: {}", Plural(report.contexts.size(), "context"),
                                          HumanSeconds(CompileSeconds(report)), Targets(report)));
     text += ProofLines(report);
+    text += NoteLines(report);
   }
   for (const std::string& dropped : report.dropped) text += Line("dropped", Escape(dropped));
   for (const std::string& left_out : report.left_out) text += Line("left out", Escape(left_out));
   text += LegalLines(report);
   text += SizeLine(report);
-  text += Line("signed", signer.empty() ? "no: nobody will run its code" : "by key " + signer);
+  text += Line("signed", SignedWords(signer));
   if (explain) text += TakenList(report);
   text += UntakenList(report, explain ? report.not_taken.size() : 8);
   return text;

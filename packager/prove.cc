@@ -43,9 +43,7 @@ Result<ProveReport> RunProve(Flags* flags, std::string* signer) {
 Json ReportJson(const ProveReport& report, const Flags& flags, const std::string& signer) {
   Json json = NewReport();
   json["package"] = flags.package;
-  json["front"] = report.written.front;
-  json["container"] = report.written.container.empty() ? Json() : Json(report.written.container);
-  json["signed_by"] = signer.empty() ? Json() : Json(signer);
+  AddWritten(report.written, signer, &json);
   json["proofs"] = Json::array();
   for (const ProofChange& proof : report.proofs) {
     json["proofs"].push_back({{"context", proof.context},
@@ -81,7 +79,7 @@ std::string ReportText(const ProveReport& report, const Flags& flags, const std:
                                  Escape(reason)));
   }
   for (const std::string& dropped : report.dropped) line("dropped", Escape(dropped));
-  line("signed", signer.empty() ? "no: nobody will run its code" : "by key " + signer);
+  line("signed", SignedWords(signer));
   return text;
 }
 
@@ -108,17 +106,13 @@ void AddProve(CommandLine& line) {
   verb->add_option("PKG", flags->package, "the package: signed by a key that you trust")
       ->required()
       ->type_name("");
-  verb->add_option("-o,--output", flags->output, "the package to write")
-      ->required()
-      ->type_name("FILE");
   verb->add_flag("--again", options.prove_again, "contexts that passed elsewhere, too");
   AddKeyFlags(verb, &flags->key);
   verb->add_option("--plugin", options.plugins, "one more backend plug-in")
       ->allow_extra_args(false)
       ->type_name("FILE");
   verb->add_option("--ort", options.proof.ort_library, "ONNX Runtime's library")->type_name("FILE");
-  verb->add_flag("--force", options.force, "replace an existing output");
-  verb->add_flag("--json", flags->json, "print the report as JSON");
+  AddChangeFlags(verb, &flags->output, &options.force, &flags->json);
 }
 
 }  // namespace backendctx::tools

@@ -67,6 +67,28 @@ TEST_CASE("a label is a requirement that the vendor judges, and preferences are 
   CHECK(blob->note == "holds its weights");
 }
 
+TEST_CASE("a label that the blob itself does not have is a lie", "[plugin][hostile]") {
+  const auto compiled = [](const char* said, const char* has) {
+    return CompileWith([said, has](bctx_blob* out, bctx_error*) {
+      FillGood(out);
+      out->label = said;
+      fake.say = [has](bctx_sink* sink, bctx_error*) {
+        if (has != nullptr) sink->add(sink, "label", has);
+        return BCTX_OK;
+      };
+      return BCTX_OK;
+    });
+  };
+  CHECK(compiled("v73", "v73"));
+  CHECK(compiled("v73", nullptr));  // the vendor's code cannot tell
+  for (const char* said : {"v75", static_cast<const char*>(nullptr)}) {
+    const Status status = compiled(said, "v73").status();
+    CHECK(status.code() == StatusCode::kInternal);
+    CHECK(status.message().ends_with("the blob has \"v73\""));
+    CHECK(fake.released == 1);
+  }
+}
+
 TEST_CASE("a plug-in that does not keep its promises is named with what is wrong",
           "[plugin][hostile]") {
   static const char* const bad_values[] = {nullptr};

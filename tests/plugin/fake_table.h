@@ -48,7 +48,7 @@ inline bctx_plugin FakeTable() {
   };
   table.release_offer = [](bctx_offer*) { ++fake.released; };
   table.label = [](const bctx_bytes*, bctx_sink* sink, bctx_error* error) {
-    return fake.say(sink, error);
+    return fake.say ? fake.say(sink, error) : BCTX_OK;
   };
   table.facts = [](bctx_sink* sink, bctx_error* error) { return fake.say(sink, error); };
   table.judge = [](const char* label, bctx_judgement* judgement, bctx_error* error) {

@@ -89,6 +89,7 @@ struct CompiledContext {
   double compile_seconds = 0;  // 0 when the code of an equal partition was used again
   manifest::Proof proof;
   double largest_error = 0;  // measured by the proof, relative to the output's scale
+  std::string note;          // what its backend says of it; empty: nothing
 };
 struct PackReport {
   std::string front, container;

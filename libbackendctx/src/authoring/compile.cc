@@ -303,7 +303,7 @@ class Compiler {
         scope.contexts.push_back(context.id);
         out.report.push_back({context.id, context.partition, context.backend, context.target,
                               job.blob.bytes.size(), first ? job.seconds : 0, context.proof,
-                              job.verdicts.largest_error});
+                              job.verdicts.largest_error, job.blob.note});
         out.contexts.push_back(std::move(context));
         first = false;
       }

@@ -116,6 +116,15 @@ Result<Blob> Copy(const bctx_blob& from, const std::string& backend) {
   return blob;
 }
 
+// A label can lie: what is said of a blob is compared with what the vendor's code reads in it.
+Status CompareLabels(const Plugin& plugin, const bctx_blob& said, const std::string& bytes) {
+  BCTX_ASSIGN_OR_RETURN(const std::optional<std::string> found, LabelOf(plugin, bytes));
+  const std::string label = said.label != nullptr ? said.label : "";
+  if (!found || *found == label) return OkStatus();
+  return Broken(fmt::format("{}: compile: label: said \"{}\", the blob has \"{}\"",
+                            plugin.backend(), label, *found));
+}
+
 }  // namespace
 
 Result<Blob> Compile(const Plugin& plugin, const bctx_compile_request& request) {
@@ -131,6 +140,7 @@ Result<Blob> Compile(const Plugin& plugin, const bctx_compile_request& request) 
   held.is_made = true;
   Result<Blob> blob = Copy(held.blob, plugin.backend());
   if (!blob) return blob.status().WithContext(plugin.backend() + ": compile");
+  BCTX_RETURN_IF_ERROR(CompareLabels(plugin, held.blob, blob->bytes));
   return blob;
 }
 

@@ -2,6 +2,7 @@
 import contextlib
 import io
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -39,6 +40,46 @@ class FrontDoor(unittest.TestCase):
         self.assertEqual(done.returncode, 0)
         for command in ("build", "test", "demo", "bench", "lint", "format"):
             self.assertIn(f"  {command} ", done.stdout)
+
+
+class FreshMachine(unittest.TestCase):
+    """The front door in a checkout whose set-up and tools only pretend."""
+
+    def setUp(self):
+        context = bctx.folder()
+        self.place = pathlib.Path(context.__enter__())
+        self.addCleanup(context.__exit__, None, None, None)
+        for name in ("dev", "CMakePresets.json"):
+            shutil.copy(bctx.SOURCE / name, self.place)
+        self.script("scripts/setup", 'echo "$PWD/prefix"')
+        self.script("prefix/venv/bin/cmake", 'echo run >>"$PWD/configured"')
+        self.script("prefix/venv/bin/ninja", "touch build/build.ninja")
+
+    def script(self, name, text):
+        path = self.place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def build(self):
+        return subprocess.run([self.place / "dev", "build"], capture_output=True, text=True)
+
+    def configured(self):
+        return len((self.place / "configured").read_text().splitlines())
+
+    def test_it_configures_once_and_again_when_the_packages_of_the_tests_have_come(self):
+        for times in (1, 1):
+            done = self.build()
+            self.assertEqual((done.returncode, self.configured()), (0, times), done.stderr)
+            self.assertIn("up to date", done.stderr)
+        (self.place / "prefix/.done-consumers").touch()
+        self.assertEqual((self.build().returncode, self.configured()), (0, 2))
+
+    def test_no_failure_is_without_a_word(self):
+        self.script("scripts/setup", "exit 3")
+        done = self.build()
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("dev: error", done.stderr)
 
 
 class Runner(unittest.TestCase):
